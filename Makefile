@@ -1,0 +1,62 @@
+# make run, make test, make check: each sets up what it needs. See README.md.
+
+PYTHON ?= python3
+RUN := .venv
+DEV := .venv-dev
+ROOT ?= ./artifacts
+
+.PHONY: run test check lint types layers coverage format lock memory clean
+
+run: $(RUN)/installed
+	$(RUN)/bin/artifact-proxy --default-artifact-root $(ROOT)
+
+test: $(DEV)/installed
+	$(DEV)/bin/coverage erase
+	$(DEV)/bin/coverage run -m pytest -n 2 --dist loadfile
+
+check: lint types layers test coverage
+
+lint: $(DEV)/installed
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+
+types: $(DEV)/installed
+	$(DEV)/bin/mypy
+
+layers: $(DEV)/installed
+	$(DEV)/bin/lint-imports
+
+coverage: $(DEV)/installed
+	$(DEV)/bin/coverage combine --quiet
+	$(DEV)/bin/coverage report
+
+format: $(DEV)/installed
+	$(DEV)/bin/ruff check --fix .
+	$(DEV)/bin/ruff format .
+
+# Peak memory under concurrent transfers; see benchmarks/memory.py for its options.
+memory: $(DEV)/installed
+	$(DEV)/bin/python -m benchmarks.memory
+
+# For all platforms and every supported Python at once, with hashes and without a registry's address.
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade pyproject.toml
+
+lock: $(DEV)/installed
+	$(DEV)/bin/$(LOCK) --group build --output-file requirements.lock
+	$(DEV)/bin/$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+$(RUN)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(RUN)
+	$(RUN)/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(RUN)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(DEV)/installed: requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(DEV)
+	$(DEV)/bin/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(DEV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:
+	rm -rf $(RUN) $(DEV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""HTTP on one side, `app.storage.base` on the other."""

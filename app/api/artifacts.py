@@ -1,0 +1,162 @@
+"""The native REST routes under /v1/artifacts/."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
+from itertools import islice
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from app.api import openapi
+from app.api.gateway import Gateway
+from app.api.schemas import ArtifactEntry, Listing, StoredArtifact
+from app.api.target import query_parameter
+from app.errors import InvalidPath, InvalidRequest
+from app.paths import ArtifactPath
+from app.storage.base import Entry
+
+MAX_RESULTS = 10_000
+DEFAULT_RESULTS = 1_000
+
+
+def router(gateway: Gateway) -> APIRouter:
+    routes = APIRouter(prefix="/v1/artifacts", tags=["artifacts"])
+
+    @routes.get(
+        "/",
+        response_model=Listing,
+        responses=openapi.problems(),
+        openapi_extra={"parameters": openapi.LISTING_PARAMETERS},
+        operation_id="list_root",
+        summary="List the artifact root",
+    )
+    @routes.get(
+        "/{directory:path}/",
+        response_model=Listing,
+        responses=openapi.problems(),
+        openapi_extra={"parameters": [openapi.DIRECTORY, *openapi.LISTING_PARAMETERS]},
+        operation_id="list_directory",
+        summary="List a directory",
+    )
+    async def list_directory(request: Request) -> Response:
+        """One page of a directory. A directory exists by what is in it: a missing one lists as empty."""
+        directory = ArtifactPath.directory_from_url(request.path_params.get("directory", ""))
+        limit = _limit(query_parameter(request, "max_results"))
+        recursive = _flag(request, "recursive")
+        after = _last_seen(query_parameter(request, "page_token"))
+
+        def page(entries: Iterator[Entry]) -> Listing:
+            found = list(islice(entries, limit + 1))
+            more = len(found) > limit
+            return Listing(
+                path=str(directory),
+                entries=[ArtifactEntry.of(entry) for entry in found[:limit]],
+                next_page_token=_page_token(found[limit - 1], directory) if more else None,
+            )
+
+        listing = await gateway.listing(directory, page, recursive=recursive, after=after)
+        return Response(listing.model_dump_json(), media_type="application/json")
+
+    @routes.get(
+        "/{path:path}",
+        response_class=Response,
+        responses=openapi.DOWNLOADED | openapi.problems(404, 412, 416),
+        openapi_extra={"parameters": [openapi.PATH, *openapi.READ_HEADERS]},
+        operation_id="download",
+        summary="Download an artifact",
+    )
+    async def download(request: Request) -> Response:
+        return await gateway.download(request, _path(request))
+
+    @routes.head(
+        "/{path:path}",
+        response_class=Response,
+        responses=openapi.EXAMINED | openapi.problems(404, 412),
+        openapi_extra={"parameters": [openapi.PATH, *openapi.READ_CONDITIONS]},
+        operation_id="examine",
+        summary="The headers of a download",
+    )
+    async def examine(request: Request) -> Response:
+        return await gateway.head(request, _path(request))
+
+    @routes.put(
+        "/{path:path}",
+        status_code=201,
+        response_model=StoredArtifact,
+        responses={
+            200: {
+                "model": StoredArtifact,
+                "description": "An artifact was replaced",
+                "headers": openapi.STORED,
+            },
+            201: {"description": "An artifact was created", "headers": openapi.CREATED},
+        }
+        | openapi.problems(409, 412, 415, 417, 501, 507),
+        openapi_extra=openapi.UPLOAD_BODY | {"parameters": [openapi.PATH, *openapi.WRITE_HEADERS]},
+        operation_id="upload",
+        summary="Upload an artifact",
+    )
+    async def upload(request: Request) -> Response:
+        """Stores the body as the artifact. It appears whole, once it is complete and safely stored."""
+        path = _path(request)
+        entry, created, headers = await gateway.upload(request, path)
+        assert entry.size is not None
+        body = StoredArtifact(path=str(path), size=entry.size, etag=headers["ETag"])
+        root_path = request.scope["root_path"]
+        headers["Location"] = f"{root_path}/v1/artifacts/{path.url}"
+        return JSONResponse(body.model_dump(), 201 if created else 200, headers)
+
+    @routes.delete(
+        "/{path:path}",
+        status_code=204,
+        response_class=Response,
+        responses=openapi.problems(412),
+        openapi_extra={"parameters": [openapi.PATH, *openapi.WRITE_CONDITIONS]},
+        operation_id="delete",
+        summary="Delete an artifact or a directory",
+    )
+    async def delete(request: Request) -> Response:
+        """Removes an artifact, or a directory with all that is below it. A missing path is no error."""
+        path = ArtifactPath.directory_from_url(request.path_params["path"])
+        await gateway.delete(request, path)
+        return Response(status_code=204)
+
+    return routes
+
+
+def _path(request: Request) -> ArtifactPath:
+    return ArtifactPath.from_url(request.path_params["path"])
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return DEFAULT_RESULTS
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
+        raise InvalidRequest(f"max_results={text!a} is no number above 0; give 1 to {MAX_RESULTS}.")
+    return min(int(text), MAX_RESULTS)
+
+
+def _flag(request: Request, name: str) -> bool:
+    text = query_parameter(request, name)
+    if text not in {None, "true", "false"}:
+        raise InvalidRequest(f"{name}={text!a} is neither true nor false.")
+    return text == "true"
+
+
+def _page_token(last: Entry, directory: ArtifactPath) -> str:
+    """The last entry of a page, relative to the directory: any replica can go on from there."""
+    relative = "/".join(last.path.segments[len(directory.segments) :])
+    return urlsafe_b64encode(relative.encode()).decode()
+
+
+def _last_seen(page_token: str | None) -> str | None:
+    if page_token is None:
+        return None
+    try:
+        return str(ArtifactPath.parse(urlsafe_b64decode(page_token.encode("ascii")).decode()))
+    except (ValueError, InvalidPath):
+        raise InvalidRequest(
+            "The page_token is not one that this server gave; list from the start."
+        ) from None

@@ -1,0 +1,55 @@
+"""Small JSON bodies, read with suspicion."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from app.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType
+
+MAX_JSON_BYTES = 1024 * 1024
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def read_json(request: Request, model: type[M]) -> M:
+    """The body as `model`.
+
+    Raises `UnsupportedMediaType`, `RequestTooLarge`, and `InvalidRequest` for everything that two
+    parsers could understand differently.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise UnsupportedMediaType(
+            f"The Content-Type {media_type!r} is not accepted here; send application/json."
+        )
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_JSON_BYTES:
+            raise RequestTooLarge(f"The JSON body is larger than {MAX_JSON_BYTES} bytes; send a smaller one.")
+    try:
+        value = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the body"
+        raise InvalidRequest(f"The JSON body is not as it should be: {where}: {first['msg']}.") from None
+    except RecursionError:
+        raise InvalidRequest("The JSON body is nested too deep.") from None
+    except ValueError as error:
+        raise InvalidRequest(f"The body is not valid JSON in UTF-8: {error}.") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key is there twice")
+    return result
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")

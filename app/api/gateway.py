@@ -1,0 +1,173 @@
+"""What can be done with an artifact: one implementation behind both HTTP surfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api import conditions
+from app.api.access import Access, Action
+from app.api.digests import Digests
+from app.api.headers import artifact_headers, validators
+from app.api.threads import StorageThreads
+from app.api.transfer import DownloadResponse, receive
+from app.errors import (
+    ArtifactIsDirectory,
+    ExpectationFailed,
+    InvalidRequest,
+    UnsupportedMediaType,
+)
+from app.paths import ArtifactPath
+from app.storage.base import Download, Entry, RangeNotSatisfiable, Storage
+
+T = TypeVar("T")
+
+
+class Stored(NamedTuple):
+    """The outcome of an upload."""
+
+    entry: Entry
+    created: bool
+    headers: dict[str, str]
+
+
+class Opened(NamedTuple):
+    """A download with its first chunk. Where that is all of it, the download is closed already."""
+
+    download: Download
+    first: bytes
+    complete: bool
+    partial: bool
+    """Whether it is a range that was asked for, even if it holds every byte."""
+
+
+class Gateway:
+    def __init__(self, storage: Storage, threads: StorageThreads, access: Access) -> None:
+        self._storage = storage
+        self._threads = threads
+        self._access = access
+
+    async def upload(self, request: Request, path: ArtifactPath) -> Stored:
+        """Stores the request's body; what can be judged before it is read is judged before."""
+        self._access.require(Action.WRITE, path)
+        _require_plain_body(request.headers)
+        digests = Digests(request.headers)
+        length = request.headers.get("content-length")
+        upload = await self._threads.run(
+            self._storage.create,
+            path,
+            size=None if length is None else int(length),
+            precondition=conditions.precondition(request.headers),
+        )
+        try:
+            await receive(request.stream(), upload, digests, self._threads)
+            digests.verify()
+            entry = await self._threads.run(upload.commit)
+        except BaseException:
+            await self._threads.run(upload.abort)
+            raise
+        return Stored(entry, upload.created, digests.response_headers() | {"ETag": f'"{entry.etag}"'})
+
+    async def download(self, request: Request, path: ArtifactPath) -> Response:
+        """The artifact, the range of it that was asked for, or 304."""
+        self._access.require(Action.READ, path)
+        opened = await self._threads.run(self._open, path, request.headers)
+        if isinstance(opened, Entry):
+            return Response(status_code=304, headers=validators(opened))
+        download, first, complete, partial = opened
+        status = 206 if partial else 200
+        headers = artifact_headers(download.entry, download.span if partial else None)
+        if complete:
+            return Response(first, status, headers)
+        return DownloadResponse(first, download, self._threads, status_code=status, headers=headers)
+
+    def _open(self, path: ArtifactPath, headers: Headers) -> Opened | Entry:
+        """Opens the artifact and reads the first chunk, in one go for the sake of small ones.
+
+        Gives the entry alone where the client has this version already.
+        """
+        wanted = conditions.wanted_range(headers)
+        try:
+            download = self._storage.read(path, wanted)
+        except RangeNotSatisfiable as error:
+            # The conditions have precedence, and a range whose If-Range fails was never asked for.
+            if conditions.is_not_modified(headers, error.entry):
+                return error.entry
+            if conditions.range_holds(headers, error.entry):
+                raise
+            wanted = None
+            download = self._storage.read(path)
+        try:
+            if conditions.is_not_modified(headers, download.entry):
+                download.close()
+                return download.entry
+            if wanted is not None and not conditions.range_holds(headers, download.entry):
+                wanted = None
+                download.close()
+                download = self._storage.read(path)
+            first = next(download, b"")
+            complete = len(first) == download.span.stop - download.span.start
+            if complete:
+                download.close()
+        except BaseException:
+            download.close()
+            raise
+        return Opened(download, first, complete, partial=wanted is not None)
+
+    async def head(self, request: Request, path: ArtifactPath) -> Response:
+        """The answer to GET without its body, and without reading the artifact."""
+        self._access.require(Action.READ, path)
+        entry = await self._threads.run(self._storage.stat, path)
+        if entry.is_dir:
+            raise ArtifactIsDirectory(f"The artifact path {str(path)!r} is a directory; list it instead.")
+        if conditions.is_not_modified(request.headers, entry):
+            return Response(status_code=304, headers=validators(entry))
+        return Response(headers=artifact_headers(entry))
+
+    async def listing(
+        self,
+        directory: ArtifactPath,
+        render: Callable[[Iterator[Entry]], T],
+        *,
+        recursive: bool = False,
+        after: str | None = None,
+    ) -> T:
+        """What `render` makes of the entries, in a storage thread. See `Storage.list`."""
+        self._access.require(Action.LIST, directory)
+
+        def rendered() -> T:
+            return render(self._storage.list(directory, recursive=recursive, after=after))
+
+        return await self._threads.run(rendered)
+
+    async def delete(self, request: Request, path: ArtifactPath) -> None:
+        """Removes an artifact or a tree; the root is never removed."""
+        if path.is_root:
+            raise InvalidRequest(
+                "The artifact root itself is never deleted; name an artifact or directory below it."
+            )
+        self._access.require(Action.DELETE, path)
+        await self._threads.run(
+            self._storage.delete, path, precondition=conditions.precondition(request.headers)
+        )
+
+
+def _require_plain_body(headers: Headers) -> None:
+    """Refuses what would make the body something else than the artifact's bytes."""
+    expectation = headers.get("expect", "100-continue")
+    if expectation.lower() != "100-continue":
+        raise ExpectationFailed(f"The expectation {expectation!r} is not known; send 100-continue or none.")
+    encoding = headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise UnsupportedMediaType(
+            f"Content-Encoding {encoding!r} is not accepted: artifacts are stored as they are. "
+            "Send the compressed file under its own name, without this header."
+        )
+    if "content-range" in headers:
+        raise InvalidRequest(
+            "A part of an artifact cannot be replaced; send all of it, without Content-Range."
+        )

@@ -1,0 +1,144 @@
+"""What the OpenAPI document says beyond the JSON bodies: headers, byte bodies, error responses."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel
+
+from app.api.schemas import Problem, StoredArtifact
+
+Responses: TypeAlias = dict[int | str, dict[str, Any]]
+
+
+def _headers(**descriptions: str) -> dict[str, Any]:
+    return {
+        name.replace("_", "-"): {"description": text, "schema": {"type": "string"}}
+        for name, text in descriptions.items()
+    }
+
+
+def _problem(description: str, **headers: str) -> dict[str, Any]:
+    documented: dict[str, Any] = {"model": Problem, "description": description}
+    return documented | {"headers": _headers(**headers)} if headers else documented
+
+
+PROBLEMS = {
+    400: _problem(
+        "The path, a parameter, a header or the body is invalid; or a file was meant and it is a directory"
+    ),
+    403: _problem("The server's mode, or its storage, does not allow this"),
+    404: _problem("There is no such artifact"),
+    409: _problem("The path is a directory with content, or one of its parents is a file"),
+    412: _problem("If-Match, If-None-Match or If-Unmodified-Since does not hold"),
+    413: _problem("The body is too large"),
+    415: _problem("The body's Content-Type or Content-Encoding is not accepted"),
+    416: _problem(
+        "The range holds no byte of the artifact", Content_Range="`bytes */` and the size in bytes"
+    ),
+    417: _problem("The expectation in Expect is not known"),
+    500: _problem("The storage failed"),
+    501: _problem("The artifact root's storage has no such power"),
+    503: _problem("The storage is not available", Retry_After="Seconds"),
+    504: _problem("The storage did not answer in time"),
+    507: _problem("The storage is full"),
+}
+
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+UPLOAD_BODY = {
+    "requestBody": {"required": True, "description": "The artifact's bytes", "content": {"*/*": BINARY}}
+}
+
+VALIDATORS = _headers(
+    ETag="Strong; changed by every replacement",
+    Last_Modified="Time of the last upload",
+    Cache_Control="`no-cache`: keep, but revalidate",
+)
+CONTENT = VALIDATORS | _headers(
+    Content_Length="Bytes in this response",
+    Content_Disposition="`attachment` with the artifact's name",
+    Accept_Ranges="`bytes`",
+)
+STORED = _headers(ETag="Of the stored artifact", Repr_Digest="If Want-Repr-Digest asked for it")
+CREATED = STORED | _headers(Location="The artifact's URL")
+UPLOADED: Responses = {
+    200: {"model": StoredArtifact, "description": "An artifact was replaced", "headers": STORED},
+    201: {"description": "An artifact was created", "headers": CREATED},
+}
+MLFLOW_UPLOADED: Responses = {200: {"description": "Stored", "headers": STORED}}
+DOWNLOADED: Responses = {
+    200: {"description": "The artifact", "content": {"*/*": BINARY}, "headers": CONTENT},
+    206: {
+        "description": "The range that was asked for",
+        "content": {"*/*": BINARY},
+        "headers": CONTENT | _headers(Content_Range="`bytes first-last/size`"),
+    },
+    304: {"description": "The client has this version", "headers": VALIDATORS},
+}
+EXAMINED: Responses = {
+    200: {"description": "The headers of GET", "headers": CONTENT},
+    304: DOWNLOADED[304],
+}
+
+
+class Empty(BaseModel):
+    """`{}`"""
+
+
+def _parameter(name: str, description: str, where: str = "header", **schema: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": where,
+        "required": where == "path",
+        "description": description,
+        "schema": {"type": "string"} | schema,
+    }
+
+
+PATH = _parameter("path", "The artifact's path, percent-encoded once; slashes stand for themselves", "path")
+DIRECTORY = _parameter("directory", "The directory's path, percent-encoded once", "path")
+MLFLOW_DIRECTORY = _parameter("path", "The directory; the root if it is empty or absent", "query")
+LISTING_PARAMETERS = [
+    _parameter(
+        "recursive", "Artifacts at any depth instead of one level", "query", type="boolean", default=False
+    ),
+    _parameter(
+        "max_results", "Entries on a page", "query", type="integer", minimum=1, maximum=10_000, default=1_000
+    ),
+    _parameter("page_token", "`next_page_token` of the page before", "query"),
+]
+
+IF_MATCH = _parameter("If-Match", "ETags, or `*`: only if the artifact is one of these")
+IF_NONE_MATCH = _parameter("If-None-Match", "ETags, or `*`: only if the artifact is none of these")
+IF_UNMODIFIED_SINCE = _parameter("If-Unmodified-Since", "Only if not modified since this date")
+READ_CONDITIONS = [
+    IF_MATCH,
+    IF_NONE_MATCH,
+    IF_UNMODIFIED_SINCE,
+    _parameter("If-Modified-Since", "Only if modified since this date"),
+]
+READ_HEADERS = [
+    *READ_CONDITIONS,
+    _parameter("Range", "One range of bytes, such as `bytes=0-99`, `bytes=100-` or `bytes=-100`"),
+    _parameter("If-Range", "A strong ETag: the range only of this version, else the whole"),
+]
+WRITE_CONDITIONS = [IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE]
+WRITE_HEADERS = [
+    *WRITE_CONDITIONS,
+    _parameter("Content-MD5", "MD5 of the body in base64, verified before the artifact appears"),
+    _parameter("Content-Digest", "`sha-256=:<base64>:` or `sha-512=:<base64>:`, verified likewise"),
+    _parameter("Repr-Digest", "As Content-Digest"),
+    _parameter("Want-Repr-Digest", "`sha-256=1`: give the digest of what was stored"),
+    _parameter("Expect", "`100-continue`: judge the request before the body is sent"),
+]
+
+
+def problems(*statuses: int) -> Responses:
+    """The error responses of a route: those named, and those that every use of storage can have."""
+    return {status: PROBLEMS[status] for status in (*statuses, 400, 403, 500, 503, 504)}
+
+
+def json_body(model: type[BaseModel]) -> dict[str, Any]:
+    """A request body that the route reads by itself, to judge it more strictly than the framework."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -1,0 +1,109 @@
+"""The one table from errors to answers: status, MLflow's error code, headers, JSON body.
+
+MLflow clients repeat 408, 429, 500, 502, 503 and 504 for minutes, uploads included. So a fault
+that stays is never one of these.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
+
+from app import errors
+from app.storage.base import RangeNotSatisfiable
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS = "5"
+METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
+
+
+class Answer(NamedTuple):
+    status: int
+    code: str
+
+
+TABLE: dict[type[errors.ArtifactError], Answer] = {
+    errors.InvalidRequest: Answer(400, "INVALID_PARAMETER_VALUE"),
+    errors.UnsupportedMediaType: Answer(415, "INVALID_PARAMETER_VALUE"),
+    errors.RequestTooLarge: Answer(413, "INVALID_PARAMETER_VALUE"),
+    errors.ExpectationFailed: Answer(417, "INVALID_PARAMETER_VALUE"),
+    errors.ArtifactNotFound: Answer(404, "RESOURCE_DOES_NOT_EXIST"),
+    errors.ArtifactIsDirectory: Answer(400, "INVALID_PARAMETER_VALUE"),
+    errors.PathConflict: Answer(409, "RESOURCE_ALREADY_EXISTS"),
+    errors.PreconditionFailed: Answer(412, "INVALID_STATE"),
+    RangeNotSatisfiable: Answer(416, "INVALID_PARAMETER_VALUE"),
+    errors.NotPermitted: Answer(403, "PERMISSION_DENIED"),
+    errors.NotSupported: Answer(501, "NOT_IMPLEMENTED"),
+    errors.UploadInterrupted: Answer(400, "INVALID_PARAMETER_VALUE"),
+    errors.StorageError: Answer(500, "INTERNAL_ERROR"),
+    errors.StorageFull: Answer(507, "QUOTA_EXCEEDED"),
+    errors.StorageUnavailable: Answer(503, "TEMPORARILY_UNAVAILABLE"),
+    errors.StorageTimeout: Answer(504, "TEMPORARILY_UNAVAILABLE"),
+    errors.StoragePermissionDenied: Answer(403, "PERMISSION_DENIED"),
+}
+
+
+def answer_for(error: errors.ArtifactError) -> Answer:
+    return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+
+
+def problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+    """An error in the form that MLflow clients read."""
+    return JSONResponse({"error_code": code, "message": message}, status, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of `app` a problem."""
+    app.add_exception_handler(errors.ArtifactError, _artifact_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _artifact_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.ArtifactError)
+    if isinstance(error, errors.StorageError):
+        logger.error("%s %a: %s", request.method, request.url.path, error, exc_info=error)
+    status, code = answer_for(error)
+    headers = {}
+    if isinstance(error, RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{error.entry.size}"
+    if status == 503:
+        headers["Retry-After"] = RETRY_AFTER_SECONDS
+    return problem(status, code, str(error), headers)
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    """404 and 405 of the router: no route, or a route without the method."""
+    assert isinstance(error, HTTPException)
+    if error.status_code != 405:
+        message = (
+            f"There is no route {request.url.path!r}. This server serves artifacts only, below "
+            "/api/2.0/mlflow-artifacts/ and /v1/artifacts/; all else is the tracking server's."
+        )
+        return problem(404, "ENDPOINT_NOT_FOUND", message)
+    headers = {"Allow": ", ".join(allowed_methods(request))}
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=headers)
+    message = f"The method {request.method!r} is not allowed here; allowed are: {headers['Allow']}."
+    return problem(405, "INVALID_PARAMETER_VALUE", message, headers)
+
+
+def allowed_methods(request: Request) -> list[str]:
+    """The methods that some route has at this path; the router itself knows only the first route."""
+    scope = {key: value for key, value in request.scope.items() if key in {"type", "path", "root_path"}}
+    return [
+        method
+        for method in METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """A defect of ours. The traceback is in the log, where uvicorn writes it."""
+    return problem(500, "INTERNAL_ERROR", "The server failed in an unexpected way; its log has the cause.")

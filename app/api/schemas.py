@@ -1,0 +1,103 @@
+"""The JSON bodies of the HTTP surfaces."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.storage.base import Entry
+
+
+class Problem(BaseModel):
+    """Every error, in MLflow's form."""
+
+    error_code: str = Field(examples=["RESOURCE_DOES_NOT_EXIST"])
+    message: str = Field(description="What happened, with which value, and what to do.")
+
+
+class ArtifactEntry(BaseModel):
+    """One entry of a listing."""
+
+    name: str = Field(description="The last segment of the path.")
+    path: str = Field(description="The path below the artifact root.")
+    is_dir: bool
+    size: int | None = Field(description="Bytes; null for a directory.")
+    modified: datetime | None = Field(description="Null for a directory.")
+    etag: str | None = Field(description="The ETag with its quotes, as in the header; null for a directory.")
+
+    @classmethod
+    def of(cls, entry: Entry) -> ArtifactEntry:
+        return cls(
+            name=entry.path.name,
+            path=str(entry.path),
+            is_dir=entry.is_dir,
+            size=entry.size,
+            modified=entry.modified,
+            etag=None if entry.etag is None else f'"{entry.etag}"',
+        )
+
+
+class Listing(BaseModel):
+    """One page of a directory's entries, sorted by name; recursive ones by path."""
+
+    path: str = Field(description="The directory below the artifact root; empty for the root.")
+    entries: list[ArtifactEntry]
+    next_page_token: str | None = Field(description="For the next page; null on the last one.")
+
+
+class StoredArtifact(BaseModel):
+    """The answer to an upload."""
+
+    path: str
+    size: int = Field(description="Bytes.")
+    etag: str = Field(description="The ETag with its quotes, as in the header.")
+
+
+class ServerInfo(BaseModel):
+    """What an MLflow client may use beyond plain PUT and GET. It falls back on nothing it is promised."""
+
+    store_type: str | None = Field(None, description="The kind of tracking store: there is none here.")
+    workspaces_enabled: bool = False
+    trace_archival_enabled: bool = False
+    multipart_uploads_enabled: bool = False
+    multipart_downloads_enabled: bool = False
+
+
+class MlflowFile(BaseModel):
+    path: str = Field(description="The base name.")
+    is_dir: bool
+    file_size: int | None = Field(None, description="Bytes; absent for a directory.")
+
+
+class MlflowFiles(BaseModel):
+    """A directory's entries; `{}` where there is nothing to list."""
+
+    files: list[MlflowFile] | None = None
+
+
+class _MlflowBody(BaseModel):
+    # MLflow adds fields from version to version.
+    model_config = ConfigDict(extra="ignore")
+
+
+class MultipartCreate(_MlflowBody):
+    path: str = Field(description="Only its base name counts.")
+    num_parts: int = Field(1, ge=1, le=10_000)
+
+
+class MultipartPart(_MlflowBody):
+    part_number: int = Field(ge=1, le=10_000)
+    etag: str
+    url: str | None = None
+
+
+class MultipartComplete(_MlflowBody):
+    path: str
+    upload_id: str
+    parts: list[MultipartPart]
+
+
+class MultipartAbort(_MlflowBody):
+    path: str
+    upload_id: str

@@ -1,0 +1,31 @@
+"""Routes about the server itself: health, version, server-info."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from app import __version__
+from app.api.schemas import ServerInfo
+
+
+def router() -> APIRouter:
+    routes = APIRouter(tags=["system"])
+
+    @routes.get("/health", response_class=PlainTextResponse, summary="Whether the process is alive")
+    async def health() -> Response:
+        return PlainTextResponse("OK")
+
+    @routes.get("/version", response_class=PlainTextResponse, summary="The version of this server")
+    async def version() -> Response:
+        return PlainTextResponse(__version__)
+
+    @routes.get(
+        "/ajax-api/3.0/mlflow/server-info", response_model=ServerInfo, operation_id="ajax_server_info"
+    )
+    @routes.get("/api/3.0/mlflow/server-info", response_model=ServerInfo, operation_id="server_info")
+    async def server_info() -> Response:
+        """What MLflow clients ask before they choose how to transfer; see `ServerInfo`."""
+        return JSONResponse(ServerInfo().model_dump())
+
+    return routes

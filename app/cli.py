@@ -1,0 +1,157 @@
+"""The command `artifact-proxy`: reads Settings, runs uvicorn."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from copy import deepcopy
+from functools import partial
+from typing import Any, get_args
+
+import uvicorn
+from pydantic.fields import FieldInfo
+from uvicorn.supervisors import Multiprocess
+
+from app import __version__, config
+from app.errors import ArtifactError
+from app.main import open_app, open_storage
+
+CONFIG_VARIABLE = config.ENV_PREFIX + "CONFIG"
+_BACKLOG = 2048
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = vars(_parser().parse_args(argv))
+    command = arguments.pop("command")
+    config_file = arguments.pop("config") or os.environ.get(CONFIG_VARIABLE) or None
+    try:
+        loaded = config.load(arguments, config_file)
+        if command == "config":
+            print(loaded.printed())
+            return 0
+        return _serve(loaded)
+    except config.ConfigurationError as error:
+        print(f"artifact-proxy: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="artifact-proxy",
+        description="Serves artifacts over HTTP from one artifact root, to MLflow clients and all others.",
+        epilog="Each value is taken from the first that has one: the flag, the ARTIFACT_PROXY_... "
+        "variable, MLflow's own variable, the configuration file, the default.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=("serve", "config"),
+        default="serve",
+        help="serve (the default), or config: print the effective configuration and its origins",
+    )
+    parser.add_argument("--version", action="version", version=f"artifact-proxy {__version__}")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=None,
+        help=f"TOML file with any of the settings below as keys, with '_' for '-' [{CONFIG_VARIABLE}]",
+    )
+    for name, field in config.settings_class().model_fields.items():
+        _add_flag(parser, name, field)
+    return parser
+
+
+def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
+    variables = [config.variable_name(name)]
+    if name in config.MLFLOW_VARIABLES:
+        variables.append(config.MLFLOW_VARIABLES[name])
+    flags = [config.flag_name(name)]
+    if name == "default_artifact_root":
+        flags.append("--artifacts-destination")
+    choices = get_args(field.annotation)
+    metavar = "{" + ",".join(choices) + "}" if choices else name.rpartition("_")[2].upper()
+    options: dict[str, Any] = {"metavar": metavar}
+    if field.annotation is bool:
+        # The negation of --no-delete would read as a riddle.
+        negatable = not name.startswith("no_")
+        options = {"action": argparse.BooleanOptionalAction if negatable else "store_true"}
+    default = str(field.default).lower() if isinstance(field.default, bool) else field.default or "none"
+    help_text = f"{field.description} (default: {default}) [{', '.join(variables)}]"
+    parser.add_argument(*flags, dest=name, help=help_text.replace("%", "%%"), **options)
+
+
+def _serve(loaded: config.Loaded) -> int:
+    settings = loaded.settings
+    _check_storage(loaded)
+    listener = _listen(settings)
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    print(
+        f"artifact-proxy {__version__} listens on http://{shown}:{port}{settings.static_prefix}", flush=True
+    )
+    server_config = uvicorn.Config(
+        partial(open_app, settings.model_dump()),
+        factory=True,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        workers=settings.workers,
+        access_log=settings.access_log,
+        log_config=_log_config(),
+        timeout_keep_alive=settings.keep_alive,
+        server_header=False,
+        headers=[("X-Content-Type-Options", "nosniff")],
+    )
+    server = uvicorn.Server(server_config)
+    try:
+        if settings.workers == 1:
+            server.run([listener])
+            return 0 if server.started else 1
+        Multiprocess(server_config, sockets=[listener]).run()
+    except KeyboardInterrupt:
+        pass  # uvicorn has shut down in order and raises the signal again
+    finally:
+        listener.close()
+    return 0
+
+
+def _log_config() -> dict[str, Any]:
+    """uvicorn's own, in which our loggers write like its."""
+    configuration = deepcopy(uvicorn.config.LOGGING_CONFIG)
+    configuration["loggers"]["app"] = {"handlers": ["default"], "level": "INFO"}
+    return configuration
+
+
+def _check_storage(loaded: config.Loaded) -> None:
+    """Finds out before the first request what would fail in each of them."""
+    name = loaded.name_used("default_artifact_root")
+    value = loaded.settings.default_artifact_root
+    try:
+        storage = open_storage(loaded.settings)
+    except ValueError as error:
+        raise config.ConfigurationError(f"{name}={value!r} cannot be used: {error}.") from None
+    try:
+        storage.check()
+    except ArtifactError as error:
+        cause = f" ({error.__cause__})" if error.__cause__ else ""
+        raise config.ConfigurationError(f"{name}={value!r} cannot be used: {error}{cause}") from None
+    finally:
+        storage.close()
+
+
+def _listen(settings: config.Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise config.ConfigurationError(
+            f"Cannot listen on --host {settings.host!r} --port {settings.port}: {error.strerror}; "
+            "choose another address or port, or stop what uses it."
+        ) from None
+    listener.set_inheritable(True)
+    return listener

@@ -1,0 +1,203 @@
+"""Settings: one class. Every field is at once a flag, an environment variable and a key of a file.
+
+Values are taken, field by field, from the first of these that has one: flag, ARTIFACT_PROXY_...
+variable, MLflow's own variable, config file, default.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import Field, SecretStr, ValidationError, create_model, field_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.storage import registry
+
+ENV_PREFIX = "ARTIFACT_PROXY_"
+
+MLFLOW_VARIABLES = {
+    "default_artifact_root": "MLFLOW_ARTIFACTS_DESTINATION",
+    "host": "MLFLOW_HOST",
+    "port": "MLFLOW_PORT",
+    "workers": "MLFLOW_WORKERS",
+    "static_prefix": "MLFLOW_STATIC_PREFIX",
+}
+"""Variables of `mlflow server` that mean the same here."""
+
+
+class ConfigurationError(Exception):
+    """The server cannot start so: one sentence with the name, the value and the remedy."""
+
+
+class Settings(BaseSettings):
+    """The server's settings. Use `load`, which adds those of the storage backends."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    default_artifact_root: str = Field(
+        "./artifacts",
+        description="Where the artifacts are kept: a directory or a file: URL. A relative path is "
+        "resolved once, at the start. MLflow calls this --artifacts-destination.",
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    port: int = Field(5500, ge=0, le=65535, description="TCP port to listen on; 0 for any free one.")
+    workers: int = Field(1, ge=1, le=256, description="Number of server processes.")
+    static_prefix: str = Field(
+        "", description="Path below which all routes answer as well, such as /mlflow; empty for none."
+    )
+    read_only: bool = Field(False, description="Refuse uploads and deletions with 403.")
+    no_delete: bool = Field(False, description="Refuse deletions with 403.")
+    storage_threads: int = Field(
+        32, ge=1, le=1024, description="Number of threads per worker that wait for storage."
+    )
+    sweep_interval: float = Field(
+        600,
+        gt=0,
+        description="Seconds between two searches for what uploads of crashed servers left behind.",
+    )
+    keep_alive: int = Field(75, ge=1, description="Seconds that an idle connection is kept open.")
+    access_log: bool = Field(True, description="Log one line for each request.")
+
+    @field_validator("static_prefix")
+    @classmethod
+    def _whole_segments(cls, value: str) -> str:
+        value = value.rstrip("/")
+        if value and (not value.startswith("/") or "//" in value or not value.isascii()):
+            raise ValueError("it must be empty, or a path that starts with one slash, such as /mlflow")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what it is given: `load` reads the sources, to know where each value is from."""
+        return (init_settings,)
+
+
+@cache
+def settings_class() -> type[Settings]:
+    """`Settings` with the fields of every backend's settings model."""
+    # Settings comes last in the bases, so that its fields come first.
+    bases: tuple[type[Any], ...] = (*registry.settings_models(), Settings)
+    return cast(type[Settings], create_model("Settings", __base__=bases))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    settings: Settings
+    origins: Mapping[str, str]
+    """For each field, where its value came from."""
+
+    def name_used(self, field: str) -> str:
+        """What the user would call the field, having set it where it was set."""
+        origin = self.origins[field]
+        return flag_name(field) if origin == "default" else origin
+
+    def printed(self) -> str:
+        """The effective configuration as TOML, each line with its origin; secrets are redacted."""
+        lines = []
+        for name in type(self.settings).model_fields:
+            value = getattr(self.settings, name)
+            shown = "**********" if isinstance(value, SecretStr) and value else value
+            lines.append(f"{name} = {_toml(shown)}  # {self.origins[name]}")
+        return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    # A JSON string is a TOML basic string too.
+    return str(value) if isinstance(value, int | float) else json.dumps(str(value))
+
+
+def load(flags: Mapping[str, Any], config_file: str | None) -> Loaded:
+    """The settings from `flags` (by field name), the environment and `config_file`.
+
+    Raises `ConfigurationError`.
+    """
+    model = settings_class()
+    given: dict[str, Any] = {}
+    origins = dict.fromkeys(model.model_fields, "default")
+    for values, origin in _sources(model, flags, config_file):
+        for name, value in values.items():
+            if name not in given:
+                given[name] = value
+                origins[name] = origin(name)
+    try:
+        return Loaded(model(**given), origins)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, model, origins)) from None
+
+
+def _sources(
+    model: type[Settings], flags: Mapping[str, Any], config_file: str | None
+) -> Iterator[tuple[Mapping[str, Any], Callable[[str], str]]]:
+    """The values that each source has by field name, and how it calls the field; best first."""
+    yield flags, flag_name
+    yield EnvSettingsSource(model)(), variable_name
+    yield (
+        {
+            name: os.environ[variable]
+            for name, variable in MLFLOW_VARIABLES.items()
+            if os.environ.get(variable)
+        },
+        MLFLOW_VARIABLES.__getitem__,
+    )
+    if config_file is not None:
+        yield _read_file(model, config_file), f"{{}} in {config_file}".format
+
+
+def flag_name(field: str) -> str:
+    return "--" + field.replace("_", "-")
+
+
+def variable_name(field: str) -> str:
+    return ENV_PREFIX + field.upper()
+
+
+def _read_file(model: type[Settings], config_file: str) -> Mapping[str, Any]:
+    try:
+        values = tomllib.loads(Path(config_file).read_text("utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"The configuration file {config_file!r} cannot be read ({error.strerror}); correct --config."
+        ) from None
+    except ValueError as error:
+        raise ConfigurationError(f"The configuration file {config_file!r} is not TOML: {error}.") from None
+    for key in values:
+        if key not in model.model_fields:
+            close = get_close_matches(key, model.model_fields, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "see --help for the keys."
+            raise ConfigurationError(f"{key!r} in {config_file} is no setting; {hint}")
+    return values
+
+
+def _explain(error: ValidationError, model: type[Settings], origins: Mapping[str, str]) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    field = model.model_fields[name]
+    secret = field.annotation is SecretStr
+    value = "" if secret else f"={first['input']!r}"
+    reason = first["msg"].removeprefix("Value error, ")
+    message = f"{origins[name]}{value} cannot be used: {reason}. It is: {field.description}"
+    if str(first["input"]).startswith("tcp://") and not secret:
+        message += (
+            " Kubernetes sets variables of this name for a Service called artifact-proxy; "
+            "set enableServiceLinks: false in the pod."
+        )
+    return message

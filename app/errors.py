@@ -1,0 +1,103 @@
+"""What can go wrong, in the words of the domain. Nothing here knows of HTTP.
+
+    ArtifactError
+    ├── InvalidRequest              the caller's words make no sense
+    │   ├── InvalidPath             a path that no artifact may have
+    │   ├── DigestMismatch          the bytes are not those that were announced
+    │   ├── UnsupportedMediaType    a body in a form that is not taken
+    │   ├── RequestTooLarge         more of something than is taken
+    │   └── ExpectationFailed       an Expect that is not known
+    ├── ArtifactNotFound
+    ├── ArtifactIsDirectory         bytes were asked of a directory
+    ├── PathConflict                a file is where a directory must be, or the reverse
+    ├── PreconditionFailed          the artifact is not in the state that was demanded
+    ├── RangeNotSatisfiable         no byte of the artifact lies in the range (storage.base)
+    ├── NotPermitted                the caller may not do this
+    ├── NotSupported                this storage has no such power
+    ├── UploadInterrupted           the client went away in the middle of a body
+    └── StorageError                the storage's fault, not the caller's
+        ├── StorageFull
+        ├── StorageUnavailable
+        ├── StorageTimeout
+        └── StoragePermissionDenied
+
+Messages are shown to callers: they name artifact paths, never a path or bucket of the server.
+"""
+
+from __future__ import annotations
+
+
+class ArtifactError(Exception):
+    """The base of all errors that storage and paths raise; the text is fit for callers."""
+
+
+class InvalidRequest(ArtifactError):
+    """The request is malformed; sending it again cannot help."""
+
+
+class InvalidPath(InvalidRequest):
+    """The text is no artifact path, or one that no artifact may have."""
+
+
+class DigestMismatch(InvalidRequest):
+    """The digest of the received bytes differs from the one that the client sent."""
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The body is in a form that is not accepted here."""
+
+
+class RequestTooLarge(InvalidRequest):
+    """The body is larger than what is accepted here."""
+
+
+class ExpectationFailed(InvalidRequest):
+    """The client expects something that this server does not know."""
+
+
+class ArtifactNotFound(ArtifactError):
+    """There is no artifact at the path."""
+
+
+class ArtifactIsDirectory(ArtifactError):
+    """The path is a directory, where a single artifact was meant."""
+
+
+class PathConflict(ArtifactError):
+    """A part of the path is a file where a directory is needed, or the reverse."""
+
+
+class PreconditionFailed(ArtifactError):
+    """A condition that the caller set on the current artifact does not hold."""
+
+
+class NotPermitted(ArtifactError):
+    """The server's configuration does not let the caller do this."""
+
+
+class NotSupported(ArtifactError):
+    """The storage behind the artifact root cannot do this."""
+
+
+class UploadInterrupted(ArtifactError):
+    """The client broke off before the whole body had arrived."""
+
+
+class StorageError(ArtifactError):
+    """The storage failed in a way that has no name of its own."""
+
+
+class StorageFull(StorageError):
+    """No space, no inode, or no quota is left."""
+
+
+class StorageUnavailable(StorageError):
+    """The storage cannot be reached, or is not what it was at the start."""
+
+
+class StorageTimeout(StorageError):
+    """The storage did not answer in time."""
+
+
+class StoragePermissionDenied(StorageError):
+    """The storage refused the server's own credentials or user."""

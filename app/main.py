@@ -1,0 +1,80 @@
+"""The only place where the parts are put together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from app import __version__
+from app.api import artifacts, mlflow, problems, system
+from app.api.access import Access
+from app.api.gateway import Gateway
+from app.api.target import RawTarget
+from app.api.threads import StorageThreads
+from app.config import Settings, settings_class
+from app.errors import StorageError
+from app.storage import registry
+from app.storage.base import Storage
+
+logger = logging.getLogger(__name__)
+
+
+def open_storage(settings: Settings) -> Storage:
+    """The storage that the settings name. Raises `ValueError` with what is wrong and what to do."""
+    return registry.open_storage(settings.default_artifact_root, settings, read_only=settings.read_only)
+
+
+def open_app(values: Mapping[str, Any]) -> FastAPI:
+    """The application as a server process runs it, with a storage of its own.
+
+    Takes the values of the settings, which is what can be sent to another process.
+    """
+    settings = settings_class()(**values)
+    return create_app(settings, open_storage(settings))
+
+
+def create_app(settings: Settings, storage: Storage) -> FastAPI:
+    """The application over `storage`, which it closes when it ends."""
+    threads = StorageThreads(settings.storage_threads)
+    access = Access(read_only=settings.read_only, no_delete=settings.no_delete)
+    gateway = Gateway(storage, threads, access)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sweeper = asyncio.create_task(_sweep(storage, threads, settings.sweep_interval))
+        yield
+        sweeper.cancel()
+        threads.close()
+        storage.close()
+
+    app = FastAPI(
+        title="artifact-proxy",
+        version=__version__,
+        summary="Artifacts over HTTP, for MLflow clients and all others",
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.include_router(system.router())
+    app.include_router(artifacts.router(gateway))
+    for name_prefix in mlflow.PREFIXES:
+        app.include_router(mlflow.router(gateway, name_prefix))
+    problems.install(app)
+    app.add_middleware(RawTarget, static_prefix=settings.static_prefix)
+    return app
+
+
+async def _sweep(storage: Storage, threads: StorageThreads, interval: float) -> None:
+    """Removes what crashed servers left, now and every `interval` seconds."""
+    while True:
+        try:
+            swept = await threads.run(storage.sweep)
+            if swept:
+                logger.info("Removed %d uploads that a crashed server had left unfinished.", swept)
+        except StorageError as error:
+            logger.warning("Could not look for unfinished uploads, will try again: %s", error)
+        await asyncio.sleep(interval)

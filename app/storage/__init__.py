@@ -1,0 +1,1 @@
+"""Where artifacts are kept: one contract (`base`), several backends (`registry` knows them)."""

@@ -1,0 +1,214 @@
+"""The contract between the HTTP surfaces and every storage backend, written here once.
+
+All of it is synchronous and may be called from any thread; `app.api.threads` brings it to asyncio.
+A backend raises nothing but `app.errors.ArtifactError`, and passes tests/storage/test_contract.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
+
+from app.errors import ArtifactError, PreconditionFailed
+from app.paths import ArtifactPath
+
+ETags: TypeAlias = frozenset[str] | Literal["*"]
+"""Entity tags without their quotes, or "*" for any (RFC 9110, section 13.1.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of one artifact or directory without reading it.
+
+    A directory has neither size nor modification time nor ETag: it exists by what is in it.
+    """
+
+    path: ArtifactPath
+    is_dir: bool = False
+    size: int | None = None
+    """Bytes."""
+    modified: datetime | None = None
+    """In UTC, with its zone."""
+    etag: str | None = None
+    """A strong validator without quotes: every replacement of the artifact changes it."""
+
+
+class RangeNotSatisfiable(ArtifactError):
+    """The range holds no byte of the artifact, whose `entry` is carried along."""
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(
+            f"The range lies outside {str(entry.path)!r}, which has {entry.size} bytes; "
+            "ask for bytes that it has, or send no Range."
+        )
+        self.entry = entry
+
+
+class Span(NamedTuple):
+    """The bytes from `start` up to and without `stop`."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """A range as it was asked for, before the size is known (RFC 9110, section 14.1.2).
+
+    `first` to `last` inclusive; without `last`, to the end; without `first`, the last `last` bytes.
+    """
+
+    first: int | None
+    last: int | None
+
+    def resolve(self, size: int) -> Span | None:
+        """The span within `size` bytes, or None if the range holds none of them."""
+        if self.first is None:
+            length = self.last or 0
+            span = Span(max(0, size - length), size)
+        else:
+            span = Span(self.first, size if self.last is None else min(self.last + 1, size))
+        return span if span.start < span.stop else None
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """What a request demands of the artifact that stands at its path (RFC 9110, section 13.1)."""
+
+    match: ETags | None = None
+    """If-Match: the artifact exists and its ETag is one of these."""
+    none_match: ETags | None = None
+    """If-None-Match: there is no artifact with one of these ETags; "*": none at all."""
+    unmodified_since: datetime | None = None
+
+    def require(self, path: ArtifactPath, current: Entry | None) -> None:
+        """Raises `PreconditionFailed` unless all of it holds for `current`, None if missing."""
+        if self.match is not None:
+            if current is None:
+                raise PreconditionFailed(f"There is no artifact {str(path)!r}, but If-Match demands one.")
+            if not matches(self.match, current):
+                raise PreconditionFailed(
+                    f"The artifact {str(path)!r} has another ETag than If-Match demands; "
+                    "read it again and decide anew."
+                )
+        elif self.unmodified_since is not None and modified_since(current, self.unmodified_since):
+            raise PreconditionFailed(
+                f"The artifact {str(path)!r} was modified since the time in If-Unmodified-Since."
+            )
+        if self.none_match is not None and current is not None and matches(self.none_match, current):
+            raise PreconditionFailed(
+                f"The artifact {str(path)!r} exists, and If-None-Match demands that it does not."
+            )
+
+
+def modified_since(entry: Entry | None, moment: datetime) -> bool:
+    """Whether there is an artifact that was modified after `moment`, in HTTP's whole seconds."""
+    return entry is not None and entry.modified is not None and entry.modified.replace(microsecond=0) > moment
+
+
+def matches(etags: ETags, entry: Entry) -> bool:
+    return etags == "*" or (entry.etag is not None and entry.etag in etags)
+
+
+UNCONDITIONAL = Precondition()
+
+
+class Download(Protocol):
+    """The bytes of one version of an artifact, even if it is replaced while they are read.
+
+    Iterating gives chunks, each in one blocking read, and raises a `StorageError` where the
+    storage fails to give exactly `span`. Close it in the end, from one thread at a time.
+    """
+
+    entry: Entry
+    span: Span
+
+    def __iter__(self) -> Iterator[bytes]: ...
+    def __next__(self) -> bytes: ...
+    def close(self) -> None: ...
+
+
+class Upload(Protocol):
+    """An artifact that is being written, invisible until `commit` returns.
+
+    Used by one thread at a time, not always the same. Leaving the block without `commit` aborts.
+    """
+
+    created: bool
+    """After `commit`: whether there was no artifact at the path before."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def commit(self) -> Entry:
+        """Makes what was written the artifact; when it returns, that survives a crash.
+
+        Raises `PreconditionFailed` or `PathConflict` if others changed the path meanwhile.
+        Whatever it raises, nothing of the upload is left.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Leaves nothing of the upload behind; does nothing after `commit` or another `abort`."""
+        ...
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Storage(Protocol):
+    """One artifact root. Every method may raise a `StorageError`."""
+
+    def stat(self, path: ArtifactPath) -> Entry:
+        """The entry at `path`. Raises `ArtifactNotFound`."""
+        ...
+
+    def read(self, path: ArtifactPath, wanted: ByteRange | None = None) -> Download:
+        """The artifact's bytes, or those of a range of it.
+
+        Raises `ArtifactNotFound`, `ArtifactIsDirectory` and `RangeNotSatisfiable` at once, never
+        in the first chunk: a status cannot be changed once a response has started.
+        """
+        ...
+
+    def create(
+        self,
+        path: ArtifactPath,
+        *,
+        size: int | None = None,
+        precondition: Precondition = UNCONDITIONAL,
+    ) -> Upload:
+        """Starts an upload of `size` bytes, None where that is not known.
+
+        What can be refused early is: `PathConflict`, `PreconditionFailed`, `StorageFull`.
+        The last writer wins, except where `precondition` says otherwise, without a race.
+        """
+        ...
+
+    def list(
+        self, directory: ArtifactPath, *, recursive: bool = False, after: str | None = None
+    ) -> Iterator[Entry]:
+        """The entries of one level, sorted by name; nothing for a file or a missing directory.
+
+        With `recursive`, the artifacts (no directories) at any depth, sorted by path. Only those
+        whose path relative to `directory` sorts after `after` are given. Order is by code point.
+        """
+        ...
+
+    def delete(self, path: ArtifactPath, *, precondition: Precondition = UNCONDITIONAL) -> None:
+        """Removes an artifact or a whole tree, by whole segments; a missing path is no error.
+
+        A tree is not removed atomically. A directory that this leaves empty is gone as well.
+        """
+        ...
+
+    def check(self) -> None:
+        """Raises a `StorageError` unless the root can be used as it was configured."""
+        ...
+
+    def sweep(self) -> int:
+        """Removes what uploads of crashed servers left, never a live upload; says how many."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,121 @@
+"""The server's own corner of the root, `.artifact-proxy/`: files being uploaded, and locks.
+
+It lies below the root because only a rename within one file system is atomic. Uploads are told
+apart from the leftovers of a crashed server by an advisory lock (flock) that every upload holds on
+its file, and that the kernel lets go of when the process dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from zlib import crc32
+
+from app.paths import RESERVED_PREFIX, ArtifactPath
+from app.storage.local.tree import Tree
+
+_STAGING = (RESERVED_PREFIX, "staging")
+_LOCKS = (RESERVED_PREFIX, "locks")
+_PATH_LOCKS = 256
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Reserve:
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    @contextmanager
+    def _directory(self, segments: tuple[str, str]) -> Iterator[int]:
+        """A descriptor of one of our directories; made where it is missing, as in a new root."""
+        with ExitStack() as stack:
+            try:
+                descriptor = stack.enter_context(self._tree.directory(segments))
+            except FileNotFoundError:
+                self._tree.make_directories(segments, durable=False)
+                descriptor = stack.enter_context(self._tree.directory(segments))
+            yield descriptor
+
+    @contextmanager
+    def staging(self) -> Iterator[int]:
+        """A descriptor of the directory in which uploads are written."""
+        with self._directory(_STAGING) as descriptor:
+            yield descriptor
+
+    def new_file(self) -> tuple[int, str]:
+        """Creates and locks a file in staging; gives its descriptor, to be closed, and its name."""
+        with self.staging() as staging:
+            while True:
+                name = secrets.token_hex(16)
+                descriptor = os.open(name, _NEW_FILE, 0o666, dir_fd=staging)
+                # Between the two calls a sweeper may have taken the file for a leftover.
+                if _locked(descriptor) and os.fstat(descriptor).st_nlink:
+                    return descriptor, name
+                os.close(descriptor)
+
+    def remove_file(self, name: str) -> None:
+        with self.staging() as staging, suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=staging)
+
+    def check(self) -> None:
+        """Does once all that an upload needs here: creates, locks and removes."""
+        descriptor, name = self.new_file()
+        try:
+            self.remove_file(name)
+        finally:
+            os.close(descriptor)
+        self.await_directories()
+
+    def sweep(self) -> int:
+        """Removes the files in staging that no living upload holds; says how many."""
+        swept = 0
+        with self.staging() as staging:
+            for name in os.listdir(staging):
+                with suppress(FileNotFoundError):
+                    descriptor = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=staging)
+                    try:
+                        if _locked(descriptor):
+                            os.unlink(name, dir_fd=staging)
+                            swept += 1
+                    finally:
+                        os.close(descriptor)
+        return swept
+
+    @contextmanager
+    def path_lock(self, path: ArtifactPath) -> Iterator[None]:
+        """Keeps every other change of `path` out, also those of other workers and hosts."""
+        with self._lock(f"path-{crc32(str(path).encode()) % _PATH_LOCKS:02x}", fcntl.LOCK_EX):
+            yield
+
+    @contextmanager
+    def directories_lock(self) -> Iterator[None]:
+        """Held by whoever creates directories, until they are durable."""
+        with self._lock("directories", fcntl.LOCK_EX):
+            yield
+
+    def await_directories(self) -> None:
+        """Waits until the directories that others were seen to create are durable."""
+        with self._lock("directories", fcntl.LOCK_SH):
+            pass
+
+    @contextmanager
+    def _lock(self, name: str, kind: int) -> Iterator[None]:
+        with self._directory(_LOCKS) as locks:
+            descriptor = os.open(
+                name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=locks
+            )
+        try:
+            fcntl.flock(descriptor, kind)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,182 @@
+"""An upload to the local root: staged, synced, and renamed into its place."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from contextlib import suppress
+from typing import Self
+
+from app.errors import PathConflict, StorageUnavailable
+from app.paths import ArtifactPath
+from app.storage.base import Entry, Precondition
+from app.storage.local.entries import entry_at, file_entry
+from app.storage.local.failures import translated
+from app.storage.local.reserve import Reserve
+from app.storage.local.tree import Tree
+
+_ATTEMPTS = 64
+_MILLISECOND = 1_000_000  # in nanoseconds
+
+
+class LocalUpload:
+    """See `app.storage.base.Upload`."""
+
+    created = False
+    _open = False
+
+    def __init__(
+        self, tree: Tree, reserve: Reserve, path: ArtifactPath, precondition: Precondition, *, durable: bool
+    ) -> None:
+        self._tree = tree
+        self._reserve = reserve
+        self._path = path
+        self._precondition = precondition
+        self._durable = durable
+        self._require()
+        with translated(path):
+            self._descriptor, self._staged_name = reserve.new_file()
+        self._open = True
+
+    def write(self, data: bytes) -> None:
+        with translated(self._path):
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+
+    def commit(self) -> Entry:
+        try:
+            with translated(self._path):
+                self._finish_file()
+                with self._reserve.path_lock(self._path):
+                    self.created = self._require() is None
+                    self._rename_into_place()
+                if self._durable:
+                    self._sync_names()
+                return file_entry(self._path, os.fstat(self._descriptor))
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._close()
+
+    def _finish_file(self) -> None:
+        """All that can still fail with the bytes fails here, before the artifact appears."""
+        # Random last digits, because the ETag is made of the time: see `entries`.
+        now = time.time_ns() // _MILLISECOND * _MILLISECOND + secrets.randbelow(_MILLISECOND)
+        os.utime(self._descriptor, ns=(now, now))
+        if self._durable:
+            os.fsync(self._descriptor)
+        # Network file systems report late write errors when a descriptor is closed. The first
+        # one stays open: it holds the lock that tells the sweeper that the upload lives.
+        os.close(os.dup(self._descriptor))
+
+    def _require(self) -> Entry | None:
+        """What is to be replaced, None if nothing; raises if it may not be."""
+        current = current_entry(self._tree, self._path)
+        self._precondition.require(self._path, current)
+        return current
+
+    def _rename_into_place(self) -> None:
+        parents = self._path.segments[:-1]
+        for _ in range(_ATTEMPTS):
+            try:
+                with self._tree.directory(parents) as parent, self._reserve.staging() as staging:
+                    os.rename(self._staged_name, self._path.name, src_dir_fd=staging, dst_dir_fd=parent)
+                    return
+            except FileNotFoundError:
+                # Not there yet, or removed this moment together with its last artifact.
+                with suppress(FileNotFoundError), self._reserve.directories_lock():
+                    self._tree.make_directories(parents, durable=self._durable)
+            except IsADirectoryError:
+                self._remove_empty_directory()
+        raise StorageUnavailable(f"The directories of {str(self._path)!r} keep vanishing; try again later.")
+
+    def _remove_empty_directory(self) -> None:
+        """Makes way for the artifact: a directory without artifacts is as good as none."""
+        with suppress(FileNotFoundError), self._tree.directory(self._path.segments[:-1]) as parent:
+            try:
+                os.rmdir(self._path.name, dir_fd=parent)
+            except OSError as error:
+                raise directory_in_the_way(self._path) from error
+
+    def _sync_names(self) -> None:
+        try:
+            with self._tree.directory(self._path.segments[:-1]) as parent:
+                os.fsync(parent)
+            self._reserve.await_directories()
+        except FileNotFoundError:
+            return  # deleted again by somebody else, which is not our failure
+        except BaseException:
+            self._withdraw()
+            raise
+
+    def _withdraw(self) -> None:
+        """Takes a new artifact away again whose name may not survive a crash.
+
+        One that was replaced cannot be brought back; then the new one, which is whole, stays.
+        """
+        if not self.created:
+            return
+        ours = os.fstat(self._descriptor)
+        with (
+            self._reserve.path_lock(self._path),
+            suppress(FileNotFoundError),
+            self._tree.directory(self._path.segments[:-1]) as parent,
+        ):
+            there = os.stat(self._path.name, dir_fd=parent, follow_symlinks=False)
+            if os.path.samestat(ours, there):
+                os.unlink(self._path.name, dir_fd=parent)
+
+    def abort(self) -> None:
+        if not self._open:
+            return
+        try:
+            with translated(self._path):
+                self._reserve.remove_file(self._staged_name)
+                self._tree.prune(self._path.segments[:-1])
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            # Whatever close can report has been reported: the bytes were written and flushed.
+            with suppress(OSError):
+                os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.abort()
+
+
+def current_entry(tree: Tree, path: ArtifactPath) -> Entry | None:
+    """The artifact at `path`, or None where an upload would create one.
+
+    Raises `PathConflict` where a directory with content, or a file for a parent, is in the way.
+    """
+    with translated(path):
+        try:
+            with tree.directory(path.segments[:-1]) as parent:
+                entry = entry_at(parent, path)
+            if not entry.is_dir:
+                return entry
+            with tree.directory(path.segments) as directory:
+                if os.listdir(directory):
+                    raise directory_in_the_way(path)
+        except FileNotFoundError:
+            pass
+        except NotADirectoryError as error:
+            raise PathConflict(
+                f"Cannot store {str(path)!r}: a parent of it is a file; delete that or choose another path."
+            ) from error
+        return None
+
+
+def directory_in_the_way(path: ArtifactPath) -> PathConflict:
+    return PathConflict(
+        f"Cannot store {str(path)!r}: it is a directory with content; delete that or choose another path."
+    )

@@ -1,0 +1,76 @@
+"""Fixtures that all tests share, and the rule that CI skips nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.server import Server, running
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with default settings that tests share: each writes below `folder` only."""
+    with running(tmp_path_factory.mktemp("shared") / "root") as started:
+        yield started
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest) -> str:
+    """A directory of the artifact root that is this test's own."""
+    return "".join(c if c.isalnum() else "-" for c in request.node.nodeid)[-80:].strip("-")
+
+
+@pytest.fixture
+def client() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=60) as opened:
+        yield opened
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts further servers, by default over tmp_path/root, with the flags given."""
+    with ExitStack() as stack:
+
+        def started(*arguments: str, root: Path | None = None, **environment: str) -> Server:
+            number = len(list(tmp_path.glob("server-*.log")))
+            return stack.enter_context(
+                running(
+                    root or tmp_path / "root",
+                    *arguments,
+                    environment=environment,
+                    log_file=tmp_path / f"server-{number}.log",
+                )
+            )
+
+        yield started
+
+
+@pytest.fixture
+def need() -> Callable[[str], str]:
+    """The path of a program; without it the test is skipped by name, and fails in CI."""
+
+    def find(program: str) -> str:
+        path = shutil.which(program)
+        if path is None:
+            pytest.skip(f"{program} is not installed; scripts/setup installs it")
+        return path
+
+    return find
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return  # a worker, whose results the controller sees
+    skipped = reporter.stats.get("skipped", [])
+    if skipped and os.environ.get("CI"):
+        reporter.write_line(f"{len(skipped)} skipped, which is a failure in CI", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
