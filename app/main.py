@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app import __version__
-from app.api import artifacts, mlflow, problems, system
+from app.api import artifacts, docs, mlflow, problems, system
 from app.api.access import Access
 from app.api.gateway import Gateway
 from app.api.target import RawTarget
@@ -58,11 +58,14 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
         summary="Artifacts over HTTP, for MLflow clients and all others",
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
     app.include_router(system.router())
     app.include_router(artifacts.router(gateway))
     for name_prefix in mlflow.PREFIXES:
         app.include_router(mlflow.router(gateway, name_prefix))
+    docs.install(app)
     problems.install(app)
     app.add_middleware(RawTarget, static_prefix=settings.static_prefix)
     return app

@@ -40,6 +40,8 @@ def router(gateway: Gateway) -> APIRouter:
         operation_id="list_directory",
         summary="List a directory",
     )
+    @routes.head("/", include_in_schema=False)
+    @routes.head("/{directory:path}/", include_in_schema=False)
     async def list_directory(request: Request) -> Response:
         """One page of a directory. A directory exists by what is in it: a missing one lists as empty."""
         directory = ArtifactPath.directory_from_url(request.path_params.get("directory", ""))
@@ -85,15 +87,7 @@ def router(gateway: Gateway) -> APIRouter:
         "/{path:path}",
         status_code=201,
         response_model=StoredArtifact,
-        responses={
-            200: {
-                "model": StoredArtifact,
-                "description": "An artifact was replaced",
-                "headers": openapi.STORED,
-            },
-            201: {"description": "An artifact was created", "headers": openapi.CREATED},
-        }
-        | openapi.problems(409, 412, 415, 417, 501, 507),
+        responses=openapi.UPLOADED | openapi.problems(409, 412, 415, 417, 501, 507),
         openapi_extra=openapi.UPLOAD_BODY | {"parameters": [openapi.PATH, *openapi.WRITE_HEADERS]},
         operation_id="upload",
         summary="Upload an artifact",

@@ -86,10 +86,11 @@ def _dictionary(field: str, headers: Headers) -> dict[str, object]:
     if not values:
         return {}
     try:
-        members = http_sf.parse(", ".join(values).encode("latin-1"), tltype="dictionary")
+        parsed = http_sf.parse(", ".join(values).encode("latin-1"), tltype="dictionary")
     except http_sf.StructuredFieldError as error:
         raise InvalidRequest(f"{field} is not valid: {error}; send it as sha-256=:<base64>:.") from None
-    return {key: value for key, (value, _) in cast(http_sf.DictionaryType, members).items()}
+    members = cast(dict[str, tuple[object, object]], parsed)
+    return {key: value for key, (value, _parameters) in members.items()}
 
 
 def _wanted(headers: Headers) -> str | None:

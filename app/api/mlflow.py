@@ -37,6 +37,7 @@ def router(gateway: Gateway, name_prefix: str) -> APIRouter:
         operation_id=f"{name_prefix}mlflow_list",
         summary="List a directory, whole",
     )
+    @routes.head("/artifacts", include_in_schema=False)
     async def list_directory(request: Request) -> Response:
         """Base names, sorted. A file, a missing and an empty directory all list as `{}`."""
         directory = ArtifactPath.parse_directory(query_parameter(request, "path") or "")

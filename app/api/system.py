@@ -13,10 +13,12 @@ def router() -> APIRouter:
     routes = APIRouter(tags=["system"])
 
     @routes.get("/health", response_class=PlainTextResponse, summary="Whether the process is alive")
+    @routes.head("/health", include_in_schema=False)
     async def health() -> Response:
         return PlainTextResponse("OK")
 
     @routes.get("/version", response_class=PlainTextResponse, summary="The version of this server")
+    @routes.head("/version", include_in_schema=False)
     async def version() -> Response:
         return PlainTextResponse(__version__)
 
@@ -24,6 +26,8 @@ def router() -> APIRouter:
         "/ajax-api/3.0/mlflow/server-info", response_model=ServerInfo, operation_id="ajax_server_info"
     )
     @routes.get("/api/3.0/mlflow/server-info", response_model=ServerInfo, operation_id="server_info")
+    @routes.head("/ajax-api/3.0/mlflow/server-info", include_in_schema=False)
+    @routes.head("/api/3.0/mlflow/server-info", include_in_schema=False)
     async def server_info() -> Response:
         """What MLflow clients ask before they choose how to transfer; see `ServerInfo`."""
         return JSONResponse(ServerInfo().model_dump())

@@ -35,7 +35,7 @@ class Tree:
     def _open_root(self) -> int:
         try:
             descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise self._lost() from error
         status = os.fstat(descriptor)
         if (status.st_dev, status.st_ino) != self._identity:
@@ -100,12 +100,18 @@ def remove(parent: int, name: str) -> None:
     """Removes `name` in the directory `parent` with all that is below it; links, not their targets."""
     try:
         os.unlink(name, dir_fd=parent)
-        return
     except FileNotFoundError:
         return
-    except (IsADirectoryError, PermissionError):  # POSIX says EPERM for a directory, Linux EISDIR
-        if not _is_directory(parent, name):
-            raise
+    except (IsADirectoryError, PermissionError) as error:  # POSIX says EPERM for a directory, Linux EISDIR
+        try:
+            _remove_directory(parent, name)
+        except NotADirectoryError:
+            if isinstance(error, PermissionError):
+                raise error from None
+            return  # it was a directory, which is gone; the file came later
+
+
+def _remove_directory(parent: int, name: str) -> None:
     with suppress(FileNotFoundError):
         descriptor = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
         try:
@@ -119,9 +125,3 @@ def remove(parent: int, name: str) -> None:
             # An upload that came while we removed put something new into it: that stays.
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
-
-
-def _is_directory(parent: int, name: str) -> bool:
-    with suppress(FileNotFoundError):
-        return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
-    return False
