@@ -27,9 +27,10 @@ def folder(request: pytest.FixtureRequest) -> str:
     return "".join(c if c.isalnum() else "-" for c in request.node.nodeid)[-80:].strip("-")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client() -> Iterator[httpx.Client]:
-    with httpx.Client(timeout=60) as opened:
+    """A client that tests share, also between threads: making one is slow."""
+    with httpx.Client(timeout=60, limits=httpx.Limits(max_connections=50)) as opened:
         yield opened
 
 

@@ -68,7 +68,8 @@ def install(app: FastAPI) -> None:
 async def _artifact_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.ArtifactError)
     if isinstance(error, errors.StorageError):
-        logger.error("%s %a: %s", request.method, request.url.path, error, exc_info=error)
+        cause = f" Cause: {error.__cause__!r}" if error.__cause__ else ""
+        logger.error("%s %a: %s%s", request.method, request.scope["path"], error, cause)
     status, code = answer_for(error)
     headers = {}
     if isinstance(error, RangeNotSatisfiable):
@@ -83,7 +84,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code != 405:
         message = (
-            f"There is no route {request.url.path!r}. This server serves artifacts only, below "
+            f"There is no route {request.scope['path']!r}. This server serves artifacts only, below "
             "/api/2.0/mlflow-artifacts/ and /v1/artifacts/; all else is the tracking server's."
         )
         return problem(404, "ENDPOINT_NOT_FOUND", message)

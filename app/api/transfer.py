@@ -112,7 +112,8 @@ class DownloadResponse(Response):
                     reading = self._read()
             await send({"type": "http.response.body", "body": b""})
         except StorageError as error:
-            logger.error("Cut the download of %a: %s", str(self._download.entry.path), error, exc_info=error)
+            path = str(self._download.entry.path)
+            logger.error("Cut the download of %a: %s Cause: %r", path, error, error.__cause__)
         finally:
             gone.cancel()
             await finished(reading)

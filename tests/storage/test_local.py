@@ -311,7 +311,7 @@ class TestSweep:
         self, root: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         real_open = os.open
-        swept = []
+        swept: list[int] = []
 
         def open_and_sweep(name: str, flags: int, *args: object, **options: object) -> int:
             descriptor = real_open(name, flags, *args, **options)  # type: ignore[arg-type]

@@ -1,0 +1,159 @@
+"""Requests that are refused before their body, and clients and servers that break off in the middle."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.support.raw import connection, exchange, head, read_answer
+from tests.support.server import Server
+from tests.support.waiting import wait_until
+
+
+class TestExpectContinue:
+    def test_a_good_request_is_asked_for_its_body(self, server: Server, folder: str) -> None:
+        with connection(server.url) as connected:
+            connected.sendall(
+                head("PUT", f"/v1/artifacts/{folder}/a", "Content-Length: 4", "Expect: 100-continue")
+            )
+            assert connected.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            connected.sendall(b"data")
+            assert read_answer(connected).status == 201
+
+    @pytest.mark.parametrize(
+        ("path", "headers", "status"),
+        [
+            ("../x", [], 400),
+            ("{}/file/below", [], 409),
+            ("{}", [], 409),
+            ("{}/file", ["If-None-Match: *"], 412),
+            ("{}/file", ['If-Match: "other"'], 412),
+            ("{}/new", ["Content-Encoding: gzip"], 415),
+            ("{}/new", ["Repr-Digest: sha-256=:AAAA:"], 400),
+            ("{}/huge", [], 507),
+        ],
+    )
+    def test_a_bad_request_is_refused_before_its_body(
+        self, server: Server, client: httpx.Client, folder: str, path: str, headers: list[str], status: int
+    ) -> None:
+        client.put(f"{server.native}/{folder}/file", content=b"data")
+        length = 10**18 if "huge" in path else 10**6
+        request = head(
+            "PUT",
+            f"/v1/artifacts/{path.format(folder)}",
+            f"Content-Length: {length}",
+            "Expect: 100-continue",
+            *headers,
+        )
+        answer = exchange(server.url, request)
+        assert answer.status == status
+        assert client.get(f"{server.native}/{folder}/file").content == b"data"
+
+    def test_another_expectation_is_417(self, server: Server, folder: str) -> None:
+        request = head("PUT", f"/v1/artifacts/{folder}/a", "Content-Length: 1", "Expect: miracles")
+        assert exchange(server.url, request).status == 417
+
+    def test_a_client_that_sends_its_large_body_all_the_same_reads_the_refusal(
+        self, server: Server, client: httpx.Client, folder: str
+    ) -> None:
+        client.put(f"{server.native}/{folder}/file", content=b"data")
+        answer = client.put(f"{server.native}/{folder}/file/below", content=bytes(20_000_000))
+        assert answer.status_code == 409
+
+
+class TestClientGone:
+    @pytest.mark.parametrize("framing", ["Content-Length: 9000000", "Transfer-Encoding: chunked"])
+    @pytest.mark.parametrize("sent", [0, 1, 2_000_000])
+    def test_during_an_upload_leaves_nothing(
+        self, server: Server, client: httpx.Client, folder: str, framing: str, sent: int
+    ) -> None:
+        client.put(f"{server.native}/{folder}/a", content=b"old")
+        for name in ("a", "new/b"):
+            with connection(server.url) as connected:
+                connected.sendall(head("PUT", f"/v1/artifacts/{folder}/{name}", framing))
+                body = bytes(sent)
+                if "chunked" in framing:
+                    body = b"%x\r\n%b\r\n" % (sent, body) if sent else b""
+                connected.sendall(body)
+                wait_until(server.staged, "the upload has begun")
+            wait_until(lambda: not server.staged(), "nothing of the upload is left")
+        assert client.get(f"{server.native}/{folder}/a").content == b"old"
+        assert not (server.root / folder / "new").exists()
+
+    def test_in_a_broken_chunk_leaves_nothing(self, server: Server, folder: str) -> None:
+        request = (
+            head("PUT", f"/v1/artifacts/{folder}/a", "Transfer-Encoding: chunked") + b"5\r\nhello\r\nzz\r\n"
+        )
+        assert exchange(server.url, request).status == 400
+        wait_until(lambda: not server.staged(), "nothing of the upload is left")
+        assert not (server.root / folder).exists()
+
+    def test_during_a_download_stops_the_reading(
+        self, server: Server, client: httpx.Client, folder: str
+    ) -> None:
+        client.put(f"{server.native}/{folder}/a", content=bytes(50_000_000))
+        for _ in range(20):
+            with connection(server.url) as connected:
+                connected.sendall(head("GET", f"/v1/artifacts/{folder}/a"))
+                connected.recv(1000)
+                connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        artifact = str(server.root / folder / "a")
+        wait_until(lambda: artifact not in _open_files(server.process.pid), "the artifact is closed")
+        assert "Traceback" not in server.log()
+
+
+def _open_files(pid: int) -> list[str]:
+    import psutil
+
+    return [file.path for file in psutil.Process(pid).open_files()]
+
+
+def test_an_artifact_that_is_cut_short_while_it_is_sent_is_visibly_short(
+    server: Server, client: httpx.Client, folder: str
+) -> None:
+    size = 30_000_000
+    client.put(f"{server.native}/{folder}/a", content=bytes(size))
+    with connection(server.url) as connected:
+        connected.sendall(head("GET", f"/v1/artifacts/{folder}/a"))
+        received = len(connected.recv(1000))
+        with (server.root / folder / "a").open("r+b") as file:
+            file.truncate(5_000_000)
+        while data := connected.recv(1 << 20):
+            received += len(data)
+    assert received < size
+    assert "cut short" in server.log()
+
+
+class TestServerKilled:
+    def test_tears_nothing_and_the_next_start_sweeps(
+        self, serve: Callable[..., Server], client: httpx.Client
+    ) -> None:
+        server = serve()
+        client.put(f"{server.native}/d/a", content=b"old")
+        with connection(server.url) as connected:
+            connected.sendall(head("PUT", "/v1/artifacts/d/a", "Content-Length: 9000000") + bytes(3_000_000))
+            wait_until(server.staged, "the upload has begun")
+            server.process.send_signal(signal.SIGKILL)
+            server.process.wait()
+        assert server.tree() == {"d/a": b"old"}
+        assert len(server.staged()) == 1
+        successor = serve(root=server.root)
+        wait_until(lambda: not successor.staged(), "the next start sweeps")
+        assert client.get(f"{successor.native}/d/a").content == b"old"
+        wait_until(lambda: "Removed 1 uploads" in successor.log(), "it says so")
+
+    def test_sweeping_never_takes_a_live_upload_of_another_server(self, serve: Callable[..., Server]) -> None:
+        server = serve("--workers", "2", "--sweep-interval", "0.05")
+        other = serve("--sweep-interval", "0.05", root=server.root)
+        with connection(server.url) as connected:
+            connected.sendall(head("PUT", "/v1/artifacts/a", "Content-Length: 3000000") + bytes(1_000_000))
+            wait_until(server.staged, "the upload has begun")
+            (server.staging / "leftover").write_bytes(b"x")
+            wait_until(lambda: "leftover" not in other.staged(), "the sweepers are at work")
+            connected.sendall(bytes(2_000_000))
+            assert read_answer(connected).status == 201
+        assert server.tree() == {"a": bytes(3_000_000)}

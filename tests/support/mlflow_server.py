@@ -1,0 +1,97 @@
+"""A real MLflow tracking server, set up as a user of artifact-proxy sets it up."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.support.server import clean_environment
+
+START_SECONDS = 90  # it takes 5 on an idle machine
+STOP_SECONDS = 30
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    # Eight more processes, which have nothing to do with artifacts.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+_STORAGE_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_", "BOTO_", "S3_")
+_RUNS = re.compile(r"Uvicorn running on (http://\S+)")
+
+
+@dataclass(frozen=True)
+class TrackingServer:
+    url: str
+    database: str
+    """The URI of the backend store."""
+
+
+def mlflow_environment() -> dict[str, str]:
+    """This process's environment with no setting of MLflow and nothing about storage."""
+    kept = {
+        name: value
+        for name, value in clean_environment().items()
+        if not name.startswith(_STORAGE_VARIABLES)
+    }
+    return kept | QUIET
+
+
+@contextmanager
+def running_tracking_server(directory: Path, default_artifact_root: str) -> Iterator[TrackingServer]:
+    """Starts `mlflow server` with a new database in `directory`; it is ready inside the block."""
+    directory.mkdir(parents=True)
+    database = f"sqlite:///{directory}/mlflow.db"
+    log_file = directory / "mlflow.log"
+    arguments = ["--backend-store-uri", database, "--no-serve-artifacts"]
+    arguments += ["--default-artifact-root", default_artifact_root, "--port", "0", "--workers", "1"]
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            mlflow_command("server", *arguments),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=mlflow_environment(),
+            cwd=directory,
+            start_new_session=True,
+        )
+    try:
+        url = _wait_for_address(process, log_file)
+        httpx.get(f"{url}/health", timeout=START_SECONDS).raise_for_status()
+        yield TrackingServer(url, database)
+    finally:
+        _stop(process)
+
+
+def mlflow_command(*arguments: str) -> list[str]:
+    """The command line of `mlflow`, from the environment that runs the tests."""
+    return [sys.executable, "-m", "mlflow", *arguments]
+
+
+def _wait_for_address(process: subprocess.Popen[bytes], log_file: Path) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        found = _RUNS.search(log_file.read_text())
+        if found:
+            return found[1]
+        time.sleep(0.05)
+    raise AssertionError(f"The tracking server did not start:\n{log_file.read_text()}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends the server in order, and then whatever is left of the processes that it started."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    finally:
+        with suppress(ProcessLookupError):  # nothing is left, as it should be
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
