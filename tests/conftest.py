@@ -66,6 +66,13 @@ def need() -> Callable[[str], str]:
     return find
 
 
+@pytest.fixture
+def need_root() -> None:
+    """For mounts and device files; without the right the test is skipped, and fails in CI."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may do this")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -126,17 +126,30 @@ class TestLinks:
         assert os.listdir(storage._tree.root / ".artifact-proxy" / "staging") == []
 
 
-def test_special_files_are_absent_and_never_hang(root: Path, storage: LocalStorage) -> None:
-    os.mkfifo(root / "fifo")
+@pytest.mark.parametrize("kind", ["fifo", "socket"])
+def test_special_files_are_absent_and_never_hang(root: Path, storage: LocalStorage, kind: str) -> None:
+    if kind == "fifo":
+        os.mkfifo(root / "a")
+    else:
+        _bind_socket(root / "a")
+    _assert_absent(storage)
+
+
+def test_devices_are_absent(root: Path, storage: LocalStorage, need_root: None) -> None:
+    os.mknod(root / "a", stat.S_IFCHR | 0o600, os.makedev(1, 5))
+    _assert_absent(storage)
+
+
+def _assert_absent(storage: LocalStorage) -> None:
+    for look in (storage.read, storage.stat):
+        with pytest.raises(ArtifactNotFound):
+            look(path("a"))
+    assert names(storage) == []
+
+
+def _bind_socket(at: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(root / "socket"))
-        os.mknod(root / "device", stat.S_IFCHR | 0o600, os.makedev(1, 5))
-        for name in ("fifo", "socket", "device"):
-            with pytest.raises(ArtifactNotFound):
-                storage.read(path(name))
-            with pytest.raises(ArtifactNotFound):
-                storage.stat(path(name))
-        assert names(storage) == []
+        listener.bind(str(at))
 
 
 def test_a_fifo_that_takes_an_artifacts_place_at_the_last_moment_does_not_hang(
@@ -163,8 +176,7 @@ def test_a_swap_between_look_and_open_finds_nothing(
     elif swap == "directory":
         (root / "a").mkdir()
     elif swap == "socket":
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(root / "a"))
+        _bind_socket(root / "a")
     monkeypatch.setattr(LocalStorage, "stat", lambda self, path: looked_at)
     with pytest.raises(ArtifactNotFound):
         storage.read(path("a"))
@@ -343,7 +355,7 @@ class TestFailures:
             storage.create(path("a"), size=10**18)
 
     @pytest.fixture
-    def small(self, tmp_path: Path) -> Iterator[LocalStorage]:
+    def small(self, tmp_path: Path, need_root: None) -> Iterator[LocalStorage]:
         mount = tmp_path / "mount"
         mount.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=30", "tmpfs", mount], check=True)

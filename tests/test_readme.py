@@ -1,0 +1,67 @@
+"""The README's commands, tables and example configuration are true."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app import config
+from tests.support.server import Server
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+EXAMPLES = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+
+
+def test_there_are_curl_examples() -> None:
+    assert len(EXAMPLES) >= 4
+
+
+@pytest.mark.parametrize("script", EXAMPLES)
+def test_every_curl_example_works(
+    serve: Callable[..., Server], need: Callable[[str], str], tmp_path: Path, script: str
+) -> None:
+    need("curl")
+    need("openssl")
+    server = serve()
+    (tmp_path / "model.bin").write_bytes(bytes(range(256)) * 100)
+    commands = script.replace("http://127.0.0.1:5500", server.url).replace("curl ", "curl --fail -sS ")
+    assert server.url in commands
+    result = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert result.returncode == 0, result.stderr.decode()
+
+
+def test_the_table_of_settings_is_complete_and_has_the_defaults() -> None:
+    rows = {
+        match[1]: (match[2], match[3])
+        for match in re.finditer(r"^\| `(--[a-z-]+)` \| (.*?) \| (.*?) \|", README, re.MULTILINE)
+    }
+    assert rows.pop("--config")
+    fields = config.settings_class().model_fields
+    assert set(rows) == {config.flag_name(name) for name in fields}
+    for name, field in fields.items():
+        variables, default = rows[config.flag_name(name)]
+        expected = [config.variable_name(name), config.MLFLOW_VARIABLES.get(name)]
+        assert re.findall(r"`(\w+)`", variables) == [variable for variable in expected if variable]
+        shown = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+        assert default == (f"`{shown}`" if shown else "none")
+
+
+def test_the_example_configuration_has_every_setting_at_its_default() -> None:
+    values = tomllib.loads((ROOT / "config" / "artifact-proxy.toml").read_text("utf-8"))
+    fields = config.settings_class().model_fields
+    assert values == {name: field.default for name, field in fields.items()}
+
+
+def test_links_in_the_documents_lead_somewhere() -> None:
+    for document in (ROOT / "README.md", ROOT / "docs" / "decisions.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text("utf-8")):
+            if "://" not in target:
+                assert (document.parent / target).exists(), (document, target)
