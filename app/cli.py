@@ -87,15 +87,14 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
 
 def _serve(loaded: config.Loaded) -> int:
     settings = loaded.settings
-    _check_storage(loaded)
+    root = _prepare_storage(loaded)
     listener = _listen(settings)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    print(
-        f"artifact-proxy {__version__} listens on http://{shown}:{port}{settings.static_prefix}", flush=True
-    )
+    url = f"http://{shown}:{port}{settings.static_prefix}"
+    print(f"artifact-proxy {__version__} serves {root} at {url}", flush=True)
     server_config = uvicorn.Config(
-        partial(open_app, settings.model_dump()),
+        partial(open_app, settings.model_dump() | {"default_artifact_root": root}),
         factory=True,
         loop="uvloop",
         http="httptools",
@@ -127,16 +126,17 @@ def _log_config() -> dict[str, Any]:
     return configuration
 
 
-def _check_storage(loaded: config.Loaded) -> None:
-    """Finds out before the first request what would fail in each of them."""
+def _prepare_storage(loaded: config.Loaded) -> str:
+    """Finds out before the first request what would fail in each of them; gives the root's URL."""
     name = loaded.name_used("default_artifact_root")
     value = loaded.settings.default_artifact_root
     try:
-        storage = open_storage(loaded.settings)
+        storage = open_storage(loaded.settings, prepare=True)
     except ValueError as error:
         raise config.ConfigurationError(f"{name}={value!r} cannot be used: {error}.") from None
     try:
         storage.check()
+        return storage.url
     except ArtifactError as error:
         cause = f" ({error.__cause__})" if error.__cause__ else ""
         raise config.ConfigurationError(f"{name}={value!r} cannot be used: {error}{cause}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,25 +17,28 @@ from app.api.gateway import Gateway
 from app.api.target import RawTarget
 from app.api.threads import StorageThreads
 from app.config import Settings, settings_class
-from app.errors import StorageError
+from app.errors import ArtifactError
 from app.storage import registry
 from app.storage.base import Storage
 
 logger = logging.getLogger(__name__)
 
 
-def open_storage(settings: Settings) -> Storage:
-    """The storage that the settings name. Raises `ValueError` with what is wrong and what to do."""
-    return registry.open_storage(settings.default_artifact_root, settings, read_only=settings.read_only)
+def open_storage(settings: Settings, *, prepare: bool) -> Storage:
+    """The storage that the settings name; see `registry.open_storage`."""
+    return registry.open_storage(
+        settings.default_artifact_root, settings, read_only=settings.read_only, prepare=prepare
+    )
 
 
 def open_app(values: Mapping[str, Any]) -> FastAPI:
     """The application as a server process runs it, with a storage of its own.
 
-    Takes the values of the settings, which is what can be sent to another process.
+    Takes the values of the settings, which is what can be sent to another process. The root in
+    them has been resolved and prepared by the process that starts the others.
     """
     settings = settings_class()(**values)
-    return create_app(settings, open_storage(settings))
+    return create_app(settings, open_storage(settings, prepare=False))
 
 
 def create_app(settings: Settings, storage: Storage) -> FastAPI:
@@ -49,6 +52,8 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
         sweeper = asyncio.create_task(_sweep(storage, threads, settings.sweep_interval))
         yield
         sweeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweeper
         threads.close()
         storage.close()
 
@@ -78,6 +83,6 @@ async def _sweep(storage: Storage, threads: StorageThreads, interval: float) -> 
             swept = await threads.run(storage.sweep)
             if swept:
                 logger.info("Removed %d uploads that a crashed server had left unfinished.", swept)
-        except StorageError as error:
+        except ArtifactError as error:
             logger.warning("Could not look for unfinished uploads, will try again: %s", error)
         await asyncio.sleep(interval)

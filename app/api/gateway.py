@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from starlette.datastructures import Headers
@@ -22,7 +23,7 @@ from app.errors import (
     UnsupportedMediaType,
 )
 from app.paths import ArtifactPath
-from app.storage.base import Download, Entry, RangeNotSatisfiable, Storage
+from app.storage.base import Download, Entry, RangeNotSatisfiable, Storage, Upload
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ class Opened(NamedTuple):
     download: Download
     first: bytes
     complete: bool
-    partial: bool
+    ranged: bool
     """Whether it is a range that was asked for, even if it holds every byte."""
 
 
@@ -57,12 +58,13 @@ class Gateway:
         _require_plain_body(request.headers)
         digests = Digests(request.headers)
         length = request.headers.get("content-length")
-        upload = await self._threads.run(
+        create = partial(
             self._storage.create,
             path,
             size=None if length is None else int(length),
             precondition=conditions.precondition(request.headers),
         )
+        upload = await self._threads.acquire(create, Upload.abort)
         try:
             await receive(request.stream(), upload, digests, self._threads)
             digests.verify()
@@ -75,12 +77,12 @@ class Gateway:
     async def download(self, request: Request, path: ArtifactPath) -> Response:
         """The artifact, the range of it that was asked for, or 304."""
         self._access.require(Action.READ, path)
-        opened = await self._threads.run(self._open, path, request.headers)
+        opened = await self._threads.acquire(partial(self._open, path, request.headers), _release)
         if isinstance(opened, Entry):
             return Response(status_code=304, headers=validators(opened))
-        download, first, complete, partial = opened
-        status = 206 if partial else 200
-        headers = artifact_headers(download.entry, download.span if partial else None)
+        download, first, complete, ranged = opened
+        status = 206 if ranged else 200
+        headers = artifact_headers(download.entry, download.span if ranged else None)
         if complete:
             return Response(first, status, headers)
         return DownloadResponse(first, download, self._threads, status_code=status, headers=headers)
@@ -116,7 +118,7 @@ class Gateway:
         except BaseException:
             download.close()
             raise
-        return Opened(download, first, complete, partial=wanted is not None)
+        return Opened(download, first, complete, ranged=wanted is not None)
 
     async def head(self, request: Request, path: ArtifactPath) -> Response:
         """The answer to GET without its body, and without reading the artifact."""
@@ -154,6 +156,11 @@ class Gateway:
         await self._threads.run(
             self._storage.delete, path, precondition=conditions.precondition(request.headers)
         )
+
+
+def _release(opened: Opened | Entry) -> None:
+    if isinstance(opened, Opened):
+        opened.download.close()
 
 
 def _require_plain_body(headers: Headers) -> None:

@@ -29,6 +29,17 @@ class StorageThreads:
             await finished(call)
             raise
 
+    async def acquire(self, acquire: Callable[[], T], release: Callable[[T], None]) -> T:
+        """`run` for what must be released: done here if the caller is cancelled and cannot."""
+        call = asyncio.ensure_future(self.run(acquire))
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            await finished(call)
+            if not call.cancelled() and call.exception() is None:
+                await self.run(release, call.result())
+            raise
+
     def close(self) -> None:
         """Waits for the calls that are running."""
         self._executor.shutdown(cancel_futures=True)

@@ -160,6 +160,9 @@ class Upload(Protocol):
 class Storage(Protocol):
     """One artifact root. Every method may raise a `StorageError`."""
 
+    url: str
+    """The root as it was resolved, fit to be opened again by another process."""
+
     def stat(self, path: ArtifactPath) -> Entry:
         """The entry at `path`. Raises `ArtifactNotFound`."""
         ...

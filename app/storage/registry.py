@@ -1,8 +1,8 @@
 """Which backend serves which URL scheme. A new backend is one line here.
 
 A backend is a module with a settings model, whose fields become flags, environment variables and
-config-file keys, and with `open_storage(url, settings, *, read_only)`, which raises `ValueError`
-for a root that cannot be used. It imports its client library only in there.
+config-file keys, and with `open_storage(url, settings, *, read_only, prepare)`, which raises
+`ValueError` for a root that cannot be used. It imports its client library only in there.
 """
 
 from __future__ import annotations
@@ -39,15 +39,17 @@ def settings_models() -> list[type[BaseModel]]:
     return [backend.settings_model() for backend in BACKENDS]
 
 
-def open_storage(url: str, settings: BaseModel, *, read_only: bool) -> Storage:
+def open_storage(url: str, settings: BaseModel, *, read_only: bool, prepare: bool) -> Storage:
     """The storage that `url` names, with the fields of `settings` that its backend knows.
 
-    Raises `ValueError`, with what is wrong and what to do, for a root that cannot be used.
+    With `prepare` it is made ready for its first use where that is possible; without, it must be
+    the one that was made ready. Raises `ValueError`, with what is wrong and what to do, for a root
+    that cannot be used.
     """
     backend = find(url)
     model = backend.settings_model().model_validate(settings, from_attributes=True)
     opener: Callable[..., Storage] = import_module(backend.module).open_storage
-    return opener(url, model, read_only=read_only)
+    return opener(url, model, read_only=read_only, prepare=prepare)
 
 
 def find(url: str) -> Backend:

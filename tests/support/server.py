@@ -17,7 +17,7 @@ from typing import IO
 import httpx
 
 START_SECONDS = 60
-_LISTENS = re.compile(r"listens on (http://\S+)")
+_LISTENS = re.compile(r"serves \S+ at (http://\S+)")
 
 
 @dataclass

@@ -1,0 +1,170 @@
+"""The local root as a storage: reading, listing and deleting; uploads begin here."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+
+from app.errors import ArtifactIsDirectory, ArtifactNotFound, StorageFull
+from app.paths import ArtifactPath
+from app.storage.base import UNCONDITIONAL, ByteRange, Entry, Precondition, RangeNotSatisfiable, Span
+from app.storage.local.download import LocalDownload
+from app.storage.local.entries import children, entry_at, file_entry, present
+from app.storage.local.failures import translated
+from app.storage.local.reserve import Reserve
+from app.storage.local.tree import Tree, remove
+from app.storage.local.upload import LocalUpload
+
+# O_NONBLOCK: a FIFO that takes the place of a file at the last moment must not hang the thread.
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# By nothing, a file for a parent, a link, or a socket.
+_REPLACED_MEANWHILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
+
+
+class LocalStorage:
+    """See `app.storage.base.Storage`."""
+
+    def __init__(self, tree: Tree, *, durable: bool, read_only: bool) -> None:
+        self.url = tree.root.as_uri()
+        self._tree = tree
+        self._reserve = Reserve(tree)
+        self._durable = durable
+        self._read_only = read_only
+
+    def stat(self, path: ArtifactPath) -> Entry:
+        with translated(path):
+            try:
+                with self._tree.directory(path.segments[:-1]) as parent:
+                    return Entry(path, is_dir=True) if path.is_root else entry_at(parent, path)
+            except (FileNotFoundError, NotADirectoryError):
+                raise _not_found(path) from None
+
+    def read(self, path: ArtifactPath, wanted: ByteRange | None = None) -> LocalDownload:
+        entry = self.stat(path)
+        if entry.is_dir:
+            raise ArtifactIsDirectory(
+                f"The artifact path {str(path)!r} is a directory; list it, or name a file below it."
+            )
+        with translated(path):
+            try:
+                with self._tree.directory(path.segments[:-1]) as parent:
+                    descriptor = os.open(path.name, _READ_FLAGS, dir_fd=parent)
+            except OSError as error:
+                if error.errno in _REPLACED_MEANWHILE:
+                    raise _not_found(path) from None
+                raise
+        try:
+            return self._open_download(path, descriptor, wanted)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    @staticmethod
+    def _open_download(path: ArtifactPath, descriptor: int, wanted: ByteRange | None) -> LocalDownload:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _not_found(path)
+        entry = file_entry(path, status)
+        span = Span(0, status.st_size) if wanted is None else wanted.resolve(status.st_size)
+        if span is None:
+            raise RangeNotSatisfiable(entry)
+        return LocalDownload(descriptor, entry, span)
+
+    def create(
+        self,
+        path: ArtifactPath,
+        *,
+        size: int | None = None,
+        precondition: Precondition = UNCONDITIONAL,
+    ) -> LocalUpload:
+        if size is not None:
+            self._require_room(path, size)
+        return LocalUpload(self._tree, self._reserve, path, precondition, durable=self._durable)
+
+    def _require_room(self, path: ArtifactPath, size: int) -> None:
+        with translated(path), self._reserve.staging() as staging:
+            status = os.fstatvfs(staging)
+        # Some file systems know no limit and say so with zero blocks.
+        if status.f_blocks and size > status.f_bavail * status.f_frsize:
+            raise StorageFull(
+                f"The storage has no room for the {size} bytes of {str(path)!r}; ask its operator for more."
+            )
+
+    def list(
+        self, directory: ArtifactPath, *, recursive: bool = False, after: str | None = None
+    ) -> Iterator[Entry]:
+        with translated(directory):
+            try:
+                if recursive:
+                    yield from self._walk(directory, "", after or "")
+                else:
+                    yield from self._level(directory, after or "")
+            except (FileNotFoundError, NotADirectoryError):
+                return
+
+    def _level(self, directory: ArtifactPath, after: str) -> Iterator[Entry]:
+        with self._tree.directory(directory.segments) as descriptor:
+            listed = children(descriptor, directory)
+            yield from present(descriptor, [child for child in listed if child.path.name > after])
+
+    def _walk(self, directory: ArtifactPath, prefix: str, after: str) -> Iterator[Entry]:
+        """The artifacts below `directory`; `prefix` is its path, with a slash, from where we began."""
+        with self._tree.directory(directory.segments) as descriptor:
+            for child in children(descriptor, directory, slash=True):
+                relative = prefix + child.sort_key
+                if not child.is_dir and relative > after:
+                    yield from present(descriptor, [child])
+                # A directory that sorts before `after` may still hold what sorts behind it.
+                elif child.is_dir and (relative > after or after.startswith(relative)):
+                    try:
+                        yield from self._walk(child.path, relative, after)
+                    except (FileNotFoundError, NotADirectoryError):
+                        continue  # removed or replaced meanwhile
+
+    def delete(self, path: ArtifactPath, *, precondition: Precondition = UNCONDITIONAL) -> None:
+        with translated(path):
+            with self._reserve.path_lock(path):
+                entry = self._stat_or_none(path)
+                precondition.require(path, entry)
+                if entry is None or not entry.is_dir:
+                    self._remove(path)  # links and special files, which are no artifacts, as well
+            if entry is not None and entry.is_dir:
+                self._remove(path)  # may take long, and a tree has no ETag that others could demand
+
+    def _stat_or_none(self, path: ArtifactPath) -> Entry | None:
+        try:
+            return self.stat(path)
+        except ArtifactNotFound:
+            return None
+
+    def _remove(self, path: ArtifactPath) -> None:
+        parents = path.segments[:-1]
+        try:
+            with self._tree.directory(parents) as parent:
+                remove(parent, path.name)
+                if self._durable:
+                    os.fsync(parent)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        self._tree.prune(parents)
+
+    def check(self) -> None:
+        with translated(ArtifactPath()), self._tree.directory(()) as descriptor:
+            os.listdir(descriptor)
+            if not self._read_only:
+                self._reserve.check()
+
+    def sweep(self) -> int:
+        if self._read_only:
+            return 0
+        with translated(ArtifactPath()):
+            return self._reserve.sweep()
+
+    def close(self) -> None:
+        """Nothing is held open between two calls."""
+
+
+def _not_found(path: ArtifactPath) -> ArtifactNotFound:
+    return ArtifactNotFound(f"There is no artifact {str(path)!r}; list its directory to see what there is.")
