@@ -87,36 +87,41 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
 
 def _serve(loaded: config.Loaded) -> int:
     settings = loaded.settings
-    root = _prepare_storage(loaded)
-    listener = _listen(settings)
+    with _listen(settings) as listener:
+        root = _prepare_storage(loaded)
+        print(f"artifact-proxy {__version__} serves {root} at {_url(listener, settings)}", flush=True)
+        server_config = uvicorn.Config(
+            partial(open_app, settings.model_dump() | {"default_artifact_root": root}),
+            factory=True,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            workers=settings.workers,
+            access_log=settings.access_log,
+            log_config=_log_config(),
+            timeout_keep_alive=settings.keep_alive,
+            server_header=False,
+            headers=[("X-Content-Type-Options", "nosniff")],
+        )
+        return _run(server_config, listener)
+
+
+def _run(server_config: uvicorn.Config, listener: socket.socket) -> int:
+    try:
+        if server_config.workers > 1:
+            Multiprocess(server_config, sockets=[listener]).run()
+            return 0
+        server = uvicorn.Server(server_config)
+        server.run([listener])
+        return 0 if server.started else 1
+    except KeyboardInterrupt:
+        return 0  # uvicorn has shut down in order and raises the signal again
+
+
+def _url(listener: socket.socket, settings: config.Settings) -> str:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{port}{settings.static_prefix}"
-    print(f"artifact-proxy {__version__} serves {root} at {url}", flush=True)
-    server_config = uvicorn.Config(
-        partial(open_app, settings.model_dump() | {"default_artifact_root": root}),
-        factory=True,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        workers=settings.workers,
-        access_log=settings.access_log,
-        log_config=_log_config(),
-        timeout_keep_alive=settings.keep_alive,
-        server_header=False,
-        headers=[("X-Content-Type-Options", "nosniff")],
-    )
-    server = uvicorn.Server(server_config)
-    try:
-        if settings.workers == 1:
-            server.run([listener])
-            return 0 if server.started else 1
-        Multiprocess(server_config, sockets=[listener]).run()
-    except KeyboardInterrupt:
-        pass  # uvicorn has shut down in order and raises the signal again
-    finally:
-        listener.close()
-    return 0
+    return f"http://{shown}:{port}{settings.static_prefix}"
 
 
 def _log_config() -> dict[str, Any]:

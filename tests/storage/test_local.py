@@ -293,6 +293,21 @@ class TestRoot:
             opened(root, read_only=True)
         assert not root.exists()
 
+    def test_that_was_prepared_is_opened_by_further_processes(
+        self, root: Path, storage: LocalStorage
+    ) -> None:
+        settings = LocalSettings.model_validate({})
+        again = open_storage(storage.url, settings, read_only=False, prepare=False)
+        put(again, "a")
+        assert get(storage, "a") == b"data"
+
+    def test_whose_place_a_bare_mount_point_took_is_refused_by_further_processes(self, root: Path) -> None:
+        root.mkdir()
+        settings = LocalSettings.model_validate({})
+        with pytest.raises(ValueError, match="mount it again"):
+            open_storage(str(root), settings, read_only=False, prepare=False)
+        assert list(root.iterdir()) == []
+
     def test_is_not_touched_by_a_read_only_server(self, root: Path, storage: LocalStorage) -> None:
         put(storage, "a")
         shutil.rmtree(root / ".artifact-proxy")
