@@ -6,7 +6,8 @@
     │   ├── DigestMismatch          the bytes are not those that were announced
     │   ├── UnsupportedMediaType    a body in a form that is not taken
     │   ├── RequestTooLarge         more of something than is taken
-    │   └── ExpectationFailed       an Expect that is not known
+    │   ├── ExpectationFailed       an Expect that is not known
+    │   └── FeatureDisabled         something of MLflow's that is not here
     ├── ArtifactNotFound
     ├── ArtifactIsDirectory         bytes were asked of a directory
     ├── PathConflict                a file is where a directory must be, or the reverse
@@ -53,6 +54,10 @@ class RequestTooLarge(InvalidRequest):
 
 class ExpectationFailed(InvalidRequest):
     """The client expects something that this server does not know."""
+
+
+class FeatureDisabled(InvalidRequest):
+    """The client counts on something of MLflow's that this server does not have."""
 
 
 class ArtifactNotFound(ArtifactError):

@@ -14,7 +14,7 @@ from app.api.bodies import read_json
 from app.api.gateway import Gateway
 from app.api.schemas import MlflowFiles, MultipartAbort, MultipartComplete, MultipartCreate
 from app.api.target import query_parameter
-from app.errors import NotSupported
+from app.errors import FeatureDisabled, NotSupported
 from app.paths import ArtifactPath
 from app.storage.base import Entry
 
@@ -40,6 +40,7 @@ def router(gateway: Gateway, name_prefix: str) -> APIRouter:
     @routes.head("/artifacts", include_in_schema=False)
     async def list_directory(request: Request) -> Response:
         """Base names, sorted. A file, a missing and an empty directory all list as `{}`."""
+        _refuse_workspaces(request)
         directory = ArtifactPath.parse_directory(query_parameter(request, "path") or "")
         return Response(await gateway.listing(directory, _rendered), media_type="application/json")
 
@@ -86,7 +87,7 @@ def router(gateway: Gateway, name_prefix: str) -> APIRouter:
         summary="Delete an artifact or a directory",
     )
     async def delete(request: Request) -> Response:
-        await gateway.delete(request, ArtifactPath.directory_from_url(request.path_params["path"]))
+        await gateway.delete(request, _directory(request, "path"))
         return JSONResponse({})
 
     def multipart(step: str, body: type[BaseModel]) -> None:
@@ -98,7 +99,7 @@ def router(gateway: Gateway, name_prefix: str) -> APIRouter:
             summary=f"Multipart upload straight to storage: {step}",
         )
         async def multipart_step(request: Request) -> Response:
-            ArtifactPath.directory_from_url(request.path_params["directory"])
+            _directory(request, "directory")
             await read_json(request, body)
             raise NotSupported(NO_MULTIPART_UPLOAD)
 
@@ -120,7 +121,22 @@ def router(gateway: Gateway, name_prefix: str) -> APIRouter:
     return routes
 
 
+def _directory(request: Request, parameter: str) -> ArtifactPath:
+    _refuse_workspaces(request)
+    return ArtifactPath.directory_from_url(request.path_params[parameter])
+
+
+def _refuse_workspaces(request: Request) -> None:
+    """A client that works in a workspace counts on being kept apart from others, which it is not here."""
+    workspace = request.headers.get("x-mlflow-workspace")
+    if workspace is not None:
+        raise FeatureDisabled(
+            f"This server has no workspaces, so it cannot serve {workspace!r}; unset MLFLOW_WORKSPACE."
+        )
+
+
 def _path(request: Request) -> ArtifactPath:
+    _refuse_workspaces(request)
     return ArtifactPath.from_url(request.path_params["path"])
 
 

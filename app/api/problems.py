@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = "5"
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
+"""All that any route has; OPTIONS is answered for every route, here."""
 
 
 class Answer(NamedTuple):
@@ -33,6 +34,7 @@ TABLE: dict[type[errors.ArtifactError], Answer] = {
     errors.UnsupportedMediaType: Answer(415, "INVALID_PARAMETER_VALUE"),
     errors.RequestTooLarge: Answer(413, "INVALID_PARAMETER_VALUE"),
     errors.ExpectationFailed: Answer(417, "INVALID_PARAMETER_VALUE"),
+    errors.FeatureDisabled: Answer(400, "FEATURE_DISABLED"),
     errors.ArtifactNotFound: Answer(404, "RESOURCE_DOES_NOT_EXIST"),
     errors.ArtifactIsDirectory: Answer(400, "INVALID_PARAMETER_VALUE"),
     errors.PathConflict: Answer(409, "RESOURCE_ALREADY_EXISTS"),
@@ -99,9 +101,14 @@ def allowed_methods(request: Request) -> list[str]:
     """The methods that some route has at this path; the router itself knows only the first route."""
     scope = {key: value for key, value in request.scope.items() if key in {"type", "path", "root_path"}}
     return [
-        method
-        for method in METHODS
-        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+        *(
+            method
+            for method in METHODS
+            if any(
+                route.matches({**scope, "method": method})[0] is Match.FULL for route in request.app.routes
+            )
+        ),
+        "OPTIONS",
     ]
 
 

@@ -88,6 +88,18 @@ def test_the_root_is_never_deleted(mlflow: str, client: httpx.Client, folder: st
     assert client.get(f"{mlflow}/artifacts/{folder}/keep").status_code == 200
 
 
+def test_a_workspace_is_refused_because_nothing_would_keep_it_apart(
+    mlflow: str, client: httpx.Client, folder: str
+) -> None:
+    client.put(f"{mlflow}/artifacts/{folder}/a", content=b"x")
+    workspace = {"X-MLFLOW-WORKSPACE": "mine"}
+    for method, path in (("GET", f"/artifacts?path={folder}"), ("GET", f"/artifacts/{folder}/a"),
+                         ("PUT", f"/artifacts/{folder}/a"), ("DELETE", f"/artifacts/{folder}")):  # fmt: skip
+        answer = client.request(method, mlflow + path, headers=workspace, content=b"")
+        assert (answer.status_code, answer.json()["error_code"]) == (400, "FEATURE_DISABLED")
+    assert client.get(f"{mlflow}/artifacts/{folder}/a").content == b"x"
+
+
 class TestWithoutMultipart:
     """A local root has nothing that clients could reach directly."""
 

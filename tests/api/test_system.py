@@ -56,12 +56,12 @@ def test_a_route_that_is_not_there_says_what_this_server_is(
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/v1/artifacts/a", "GET, HEAD, PUT, DELETE"),
-        ("/v1/artifacts/d/", "GET, HEAD, PUT, DELETE"),
-        ("/api/2.0/mlflow-artifacts/artifacts", "GET, HEAD"),
-        ("/api/2.0/mlflow-artifacts/artifacts/a", "GET, HEAD, PUT, DELETE"),
-        ("/api/2.0/mlflow-artifacts/mpu/create/a", "POST"),
-        ("/health", "GET, HEAD"),
+        ("/v1/artifacts/a", "GET, HEAD, PUT, DELETE, OPTIONS"),
+        ("/v1/artifacts/d/", "GET, HEAD, PUT, DELETE, OPTIONS"),
+        ("/api/2.0/mlflow-artifacts/artifacts", "GET, HEAD, OPTIONS"),
+        ("/api/2.0/mlflow-artifacts/artifacts/a", "GET, HEAD, PUT, DELETE, OPTIONS"),
+        ("/api/2.0/mlflow-artifacts/mpu/create/a", "POST, OPTIONS"),
+        ("/health", "GET, HEAD, OPTIONS"),
     ],
 )
 def test_a_method_that_is_not_there_is_405_with_those_that_are(

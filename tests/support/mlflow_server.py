@@ -39,9 +39,7 @@ class TrackingServer:
 def mlflow_environment() -> dict[str, str]:
     """This process's environment with no setting of MLflow and nothing about storage."""
     kept = {
-        name: value
-        for name, value in clean_environment().items()
-        if not name.startswith(_STORAGE_VARIABLES)
+        name: value for name, value in clean_environment().items() if not name.startswith(_STORAGE_VARIABLES)
     }
     return kept | QUIET
 

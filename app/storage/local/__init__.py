@@ -15,6 +15,8 @@ from app.paths import RESERVED_PREFIX
 from app.storage.local.storage import LocalStorage
 from app.storage.local.tree import Tree
 
+__all__ = ["LocalSettings", "LocalStorage", "open_storage"]
+
 
 class LocalSettings(BaseModel):
     durability: Literal["full", "none"] = Field(
