@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import partial
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import uvicorn
 from pydantic.fields import FieldInfo
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from app import __version__, config
 from app.errors import ArtifactError
 from app.main import open_app, open_storage
 
-CONFIG_VARIABLE = config.ENV_PREFIX + "CONFIG"
 _BACKLOG = 2048
+_HUNG_SECONDS = 30
+"""A worker that is silent for so long is replaced; a busy one must not be taken for it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = vars(_parser().parse_args(argv))
     command = arguments.pop("command")
-    config_file = arguments.pop("config") or os.environ.get(CONFIG_VARIABLE) or None
+    config_file = arguments.pop("config") or os.environ.get(config.CONFIG_VARIABLE) or None
     try:
         loaded = config.load(arguments, config_file)
         if command == "config":
@@ -59,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "--config",
         metavar="FILE",
         default=None,
-        help=f"TOML file with any of the settings below as keys, with '_' for '-' [{CONFIG_VARIABLE}]",
+        help=f"TOML file with any of the settings below as keys, with '_' for '-' [{config.CONFIG_VARIABLE}]",
     )
     for name, field in config.settings_class().model_fields.items():
         _add_flag(parser, name, field)
@@ -73,7 +76,7 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
     flags = [config.flag_name(name)]
     if name == "default_artifact_root":
         flags.append("--artifacts-destination")
-    choices = get_args(field.annotation)
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     metavar = "{" + ",".join(choices) + "}" if choices else name.rpartition("_")[2].upper()
     options: dict[str, Any] = {"metavar": metavar}
     if field.annotation is bool:
@@ -100,6 +103,7 @@ def _serve(loaded: config.Loaded) -> int:
             access_log=settings.access_log,
             log_config=_log_config(),
             timeout_keep_alive=settings.keep_alive,
+            timeout_worker_healthcheck=_HUNG_SECONDS,
             server_header=False,
             headers=[("X-Content-Type-Options", "nosniff")],
         )
@@ -107,15 +111,19 @@ def _serve(loaded: config.Loaded) -> int:
 
 
 def _run(server_config: uvicorn.Config, listener: socket.socket) -> int:
+    """Serves until a signal ends it; gives the exit status."""
+    if server_config.workers > 1:
+        supervisor = Multiprocess(server_config, sockets=[listener])
+        supervisor.run()
+        return int(any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes))
+    # uvicorn shuts down in order at either signal, then raises it again.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    server = uvicorn.Server(server_config)
     try:
-        if server_config.workers > 1:
-            Multiprocess(server_config, sockets=[listener]).run()
-            return 0
-        server = uvicorn.Server(server_config)
         server.run([listener])
-        return 0 if server.started else 1
     except KeyboardInterrupt:
-        return 0  # uvicorn has shut down in order and raises the signal again
+        return 0
+    return 0 if server.started else 1
 
 
 def _url(listener: socket.socket, settings: config.Settings) -> str:

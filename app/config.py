@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from pydantic import Field, SecretStr, ValidationError, create_model, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -22,6 +23,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from app.storage import registry
 
 ENV_PREFIX = "ARTIFACT_PROXY_"
+CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
 
 MLFLOW_VARIABLES = {
     "default_artifact_root": "MLFLOW_ARTIFACTS_DESTINATION",
@@ -37,6 +39,9 @@ class ConfigurationError(Exception):
     """The server cannot start so: one sentence with the name, the value and the remedy."""
 
 
+_STATIC_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+
+
 class Settings(BaseSettings):
     """The server's settings. Use `load`, which adds those of the storage backends."""
 
@@ -49,7 +54,7 @@ class Settings(BaseSettings):
         description="Where the artifacts are kept: a directory or a file: URL. A relative path is "
         "resolved once, at the start. MLflow calls this --artifacts-destination.",
     )
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(5500, ge=0, le=65535, description="TCP port to listen on; 0 for any free one.")
     workers: int = Field(1, ge=1, le=256, description="Number of server processes.")
     static_prefix: str = Field(
@@ -68,12 +73,24 @@ class Settings(BaseSettings):
     keep_alive: int = Field(75, ge=1, description="Seconds that an idle connection is kept open.")
     access_log: bool = Field(True, description="Log one line for each request.")
 
+    @field_validator("host")
+    @classmethod
+    def _possible_host(cls, value: str) -> str:
+        try:
+            value.encode("idna")
+        except UnicodeError:
+            raise ValueError("it is no host name; choose another address, such as 127.0.0.1") from None
+        return value
+
     @field_validator("static_prefix")
     @classmethod
     def _whole_segments(cls, value: str) -> str:
         value = value.rstrip("/")
-        if value and (not value.startswith("/") or "//" in value or not value.isascii()):
-            raise ValueError("it must be empty, or a path that starts with one slash, such as /mlflow")
+        if not _STATIC_PREFIX.fullmatch(value):
+            raise ValueError(
+                "it must be empty, or a path of letters, digits and '.', '_', '~', '-' that starts with "
+                "a slash, such as /mlflow"
+            )
         return value
 
     @classmethod
@@ -114,15 +131,18 @@ class Loaded:
         for name in type(self.settings).model_fields:
             value = getattr(self.settings, name)
             shown = "**********" if isinstance(value, SecretStr) and value else value
-            lines.append(f"{name} = {_toml(shown)}  # {self.origins[name]}")
+            line = f"{name} = {_toml(shown)}" if value is not None else f"# {name} is not set"
+            lines.append(f"{line}  # {self.origins[name]}")
         return "\n".join(lines)
 
 
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    # A JSON string is a TOML basic string too.
-    return str(value) if isinstance(value, int | float) else json.dumps(str(value))
+    if isinstance(value, int | float):
+        return str(value)
+    # A JSON string is a TOML basic string too, but for one character.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def load(flags: Mapping[str, Any], config_file: str | None) -> Loaded:
@@ -159,7 +179,7 @@ def _sources(
         MLFLOW_VARIABLES.__getitem__,
     )
     if config_file is not None:
-        yield _read_file(model, config_file), f"{{}} in {config_file}".format
+        yield _read_file(model, config_file), lambda field: f"{field} in {config_file}"
 
 
 def flag_name(field: str) -> str:
@@ -175,7 +195,8 @@ def _read_file(model: type[Settings], config_file: str) -> Mapping[str, Any]:
         values = tomllib.loads(Path(config_file).read_text("utf-8"))
     except OSError as error:
         raise ConfigurationError(
-            f"The configuration file {config_file!r} cannot be read ({error.strerror}); correct --config."
+            f"The configuration file {config_file!r} cannot be read ({error.strerror}); "
+            f"correct --config or {CONFIG_VARIABLE}."
         ) from None
     except ValueError as error:
         raise ConfigurationError(f"The configuration file {config_file!r} is not TOML: {error}.") from None
@@ -191,7 +212,7 @@ def _explain(error: ValidationError, model: type[Settings], origins: Mapping[str
     first = error.errors()[0]
     name = str(first["loc"][0])
     field = model.model_fields[name]
-    secret = field.annotation is SecretStr
+    secret = SecretStr in {field.annotation, *get_args(field.annotation)}
     value = "" if secret else f"={first['input']!r}"
     reason = first["msg"].removeprefix("Value error, ")
     message = f"{origins[name]}{value} cannot be used: {reason}. It is: {field.description}"

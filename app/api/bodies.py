@@ -6,9 +6,9 @@ import json
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from app.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType
+from app.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType, UploadInterrupted
 
 MAX_JSON_BYTES = 1024 * 1024
 
@@ -26,13 +26,10 @@ async def read_json(request: Request, model: type[M]) -> M:
         raise UnsupportedMediaType(
             f"The Content-Type {media_type!r} is not accepted here; send application/json."
         )
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_JSON_BYTES:
-            raise RequestTooLarge(f"The JSON body is larger than {MAX_JSON_BYTES} bytes; send a smaller one.")
+    body = await _read(request)
     try:
         value = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # fails where an escape is half a character
         return model.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -42,6 +39,20 @@ async def read_json(request: Request, model: type[M]) -> M:
         raise InvalidRequest("The JSON body is nested too deep.") from None
     except ValueError as error:
         raise InvalidRequest(f"The body is not valid JSON in UTF-8: {error}.") from None
+
+
+async def _read(request: Request) -> bytearray:
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MAX_JSON_BYTES:
+                raise RequestTooLarge(
+                    f"The JSON body is larger than {MAX_JSON_BYTES} bytes; send a smaller one."
+                )
+    except ClientDisconnect:
+        raise UploadInterrupted("The client broke off before the whole body had arrived.") from None
+    return body
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,14 +8,28 @@ from email.utils import format_datetime, parsedate_to_datetime
 
 from starlette.datastructures import Headers
 
+from app.errors import InvalidRequest
 from app.storage.base import ByteRange, Entry, ETags, Precondition, matches, modified_since
 
 _ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_ETAGS = re.compile(rf"[ \t]*(\*|{_ETAG.pattern}([ \t]*,[ \t]*{_ETAG.pattern})*)[ \t]*")
 _RANGE = re.compile(r"bytes[ \t]*=[ \t]*(\d{0,50})-(\d{0,50})[ \t]*", re.IGNORECASE)
 
 
+def write_precondition(headers: Headers) -> Precondition:
+    """What a request demands of the current artifact before it may change it.
+
+    Raises `InvalidRequest` for what cannot be read: to ignore it could overwrite what should stay.
+    """
+    for name in ("If-Match", "If-None-Match"):
+        value = ", ".join(headers.getlist(name))
+        if name in headers and not _ETAGS.fullmatch(value):
+            raise InvalidRequest(f'{name} is {value!a}; give "*", or ETags in their double quotes.')
+    return precondition(headers)
+
+
 def precondition(headers: Headers) -> Precondition:
-    """What a request demands of the current artifact before it may change or read it.
+    """What a request demands of the current artifact.
 
     Members of a list that are no entity tags match nothing. If-Match compares strongly,
     If-None-Match weakly.
@@ -37,7 +51,7 @@ def is_not_modified(headers: Headers, entry: Entry) -> bool:
     if demanded.none_match is not None:
         return matches(demanded.none_match, entry)
     since = _date(headers, "if-modified-since")
-    return since is not None and not modified_since(entry, since)
+    return since is not None and entry.modified is not None and not modified_since(entry, since)
 
 
 def wanted_range(headers: Headers) -> ByteRange | None:

@@ -62,7 +62,7 @@ class Gateway:
             self._storage.create,
             path,
             size=None if length is None else int(length),
-            precondition=conditions.precondition(request.headers),
+            precondition=conditions.write_precondition(request.headers),
         )
         upload = await self._threads.acquire(create, Upload.abort)
         try:
@@ -154,7 +154,7 @@ class Gateway:
             )
         self._access.require(Action.DELETE, path)
         await self._threads.run(
-            self._storage.delete, path, precondition=conditions.precondition(request.headers)
+            self._storage.delete, path, precondition=conditions.write_precondition(request.headers)
         )
 
 

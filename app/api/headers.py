@@ -13,7 +13,7 @@ from app.storage.base import Entry, Span
 
 TEXT_EXTENSIONS = frozenset(
     {"txt", "log", "err", "cfg", "conf", "cnf", "cf", "ini", "properties", "prop", "hocon", "toml", "yaml"}
-    | {"yml", "xml", "json", "js", "py", "py3", "csv", "tsv", "md", "rst", "ipynb", "MLmodel", "MLproject"}
+    | {"yml", "xml", "json", "js", "py", "py3", "csv", "tsv", "md", "rst", "ipynb", "MLmodel", "mlproject"}
 )
 """What MLflow shows as text: extensions, and whole names that have none."""
 

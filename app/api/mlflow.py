@@ -93,6 +93,7 @@ def router(gateway: Gateway, name_prefix: str) -> APIRouter:
     def multipart(step: str, body: type[BaseModel]) -> None:
         @routes.post(
             f"/mpu/{step}/{{directory:path}}",
+            status_code=501,
             responses=openapi.problems(413, 415, 501),
             openapi_extra=openapi.json_body(body) | {"parameters": [openapi.DIRECTORY]},
             operation_id=f"{name_prefix}mlflow_multipart_{step}",
@@ -109,6 +110,7 @@ def router(gateway: Gateway, name_prefix: str) -> APIRouter:
 
     @routes.get(
         "/presigned/{path:path}",
+        status_code=501,
         responses=openapi.problems(501),
         openapi_extra={"parameters": [openapi.PATH]},
         operation_id=f"{name_prefix}mlflow_presigned",

@@ -140,5 +140,17 @@ def problems(*statuses: int) -> Responses:
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:
     """A request body that the route reads by itself, to judge it more strictly than the framework."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema = model.model_json_schema()
+    schema = _without_references(schema, schema.pop("$defs", {}))
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _without_references(schema: Any, definitions: dict[str, Any]) -> Any:
+    """The schema in one piece, because it stands where its definitions cannot be referred to."""
+    if isinstance(schema, list):
+        return [_without_references(part, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _without_references(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {key: _without_references(part, definitions) for key, part in schema.items()}

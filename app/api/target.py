@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -38,7 +38,7 @@ def query_parameter(request: Request, name: str) -> str | None:
     raw = request.scope["query_string"].decode("latin-1")
     # Only splits: "%" is put out of its reach, to be decoded by `percent_decode` instead.
     pairs = parse_qsl(raw.replace("%", "%25"), keep_blank_values=True)
-    values = [percent_decode(value) for key, value in pairs if key == name]
+    values = [percent_decode(value) for key, value in pairs if unquote(key) == name]
     if len(values) > 1:
         raise InvalidRequest(f"The query parameter {name!r} is there {len(values)} times; give it once.")
     return values[0] if values else None

@@ -226,6 +226,17 @@ class TestConditions:
         assert client.delete(f"{base}/a", headers={"If-Match": etag}).status_code == 412
         assert client.get(f"{base}/a").content == b"3"
 
+    @pytest.mark.parametrize("value", ["abc", '"a" "b"', "*, *", '"a', "", 'w/"a"'])
+    def test_a_write_whose_condition_cannot_be_read_is_400(
+        self, base: str, client: httpx.Client, value: str
+    ) -> None:
+        client.put(f"{base}/a", content=b"old")
+        for name in ("If-Match", "If-None-Match"):
+            for method in ("PUT", "DELETE"):
+                answer = client.request(method, f"{base}/a", content=b"", headers={name: value})
+                assert answer.status_code == 400
+        assert client.get(f"{base}/a").content == b"old"
+
     def test_of_200_parallel_creators_exactly_one_succeeds(
         self, base: str, client: httpx.Client, server: Server, folder: str
     ) -> None:

@@ -191,6 +191,60 @@ def test_a_caller_that_is_cancelled_before_its_call_began_leaves_none_behind(thr
     run(main())
 
 
+class TestAcquire:
+    """`acquire` gives what was acquired, or releases it where nobody is left to take it."""
+
+    def test_what_was_acquired_is_given_and_kept(self, threads: StorageThreads) -> None:
+        async def main() -> None:
+            released: list[str] = []
+            assert await threads.acquire(lambda: "held", released.append) == "held"
+            assert released == []
+
+        run(main())
+
+    def test_what_could_not_be_acquired_is_not_released(self, threads: StorageThreads) -> None:
+        async def main() -> None:
+            released: list[float] = []
+            with pytest.raises(ZeroDivisionError):
+                await threads.acquire(lambda: 1 / 0, released.append)
+            assert released == []
+
+        run(main())
+
+    @pytest.mark.parametrize("times", [1, 3])
+    @pytest.mark.parametrize("error", [None, OSError("late")], ids=["acquired", "failed"])
+    def test_a_cancelled_caller_releases_what_it_cannot_take(
+        self, threads: StorageThreads, error: Exception | None, times: int
+    ) -> None:
+        async def main() -> None:
+            acquire, release = Call(error), Call()
+            taken: list[object] = []
+
+            def released(what: object) -> None:
+                taken.append(what)
+                release()
+
+            task = asyncio.create_task(threads.acquire(acquire, released))
+            await acquire.until_started()
+            for _ in range(times):
+                task.cancel()
+                await asyncio.sleep(A_MOMENT / times)
+            assert taken == []
+            acquire.may_end.set()
+            if error is None:
+                await release.until_started()
+                task.cancel()
+                await asyncio.sleep(A_MOMENT)
+                assert not task.done()
+            release.may_end.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert taken == ([()] if error is None else [])
+            assert release.ended is (error is None)
+
+        run(main())
+
+
 def test_closing_waits_for_the_calls_that_run() -> None:
     async def main() -> None:
         threads = StorageThreads(1)

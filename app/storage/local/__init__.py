@@ -34,7 +34,10 @@ def open_storage(url: str, settings: LocalSettings, *, read_only: bool, prepare:
     have been prepared: a bare mount point in its place is refused. Raises `ValueError` with the
     remedy.
     """
-    root = _root_path(url)
+    try:
+        root = _root_path(url)
+    except (OSError, RuntimeError) as error:  # an unknown user in ~user; a loop of links
+        raise ValueError(f"{url!r} leads nowhere ({error}); name a directory") from None
     try:
         if prepare and not read_only:
             root.mkdir(exist_ok=True)
@@ -48,11 +51,11 @@ def open_storage(url: str, settings: LocalSettings, *, read_only: bool, prepare:
     except FileNotFoundError:
         missing = root if read_only else root.parent
         raise ValueError(f"the directory {str(missing)!r} does not exist; create or mount it first") from None
-    except (FileExistsError, NotADirectoryError):
-        raise ValueError(f"{str(root)!r} is not a directory; name one") from None
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f"{str(error.filename)!r} is not a directory; name one") from None
     except OSError as error:
         raise ValueError(
-            f"the directory {str(root)!r} cannot be used: {error.strerror}; correct its owner or mode"
+            f"the directory {str(root)!r} cannot be used: {error.strerror}; correct it, its owner or its mode"
         ) from None
     return LocalStorage(tree, durable=settings.durability == "full", read_only=read_only)
 

@@ -29,7 +29,7 @@ class Tree:
         self.root = root
         status = os.stat(root)
         if not stat.S_ISDIR(status.st_mode):
-            raise NotADirectoryError(root)
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root))
         self._identity = (status.st_dev, status.st_ino)
 
     def _open_root(self) -> int:
