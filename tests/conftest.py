@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.server import Server, running
+from tests.support.server import Server, clean_environment, running
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +51,13 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
             )
 
         yield started
+
+
+@pytest.fixture
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes the settings of the server and of MLflow out of this process's environment."""
+    for name in set(os.environ) - set(clean_environment()):
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture

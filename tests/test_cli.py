@@ -1,19 +1,13 @@
-"""The command: its help, its exit status, and the one sentence for each mistake in its configuration."""
+"""The command: its help, what it prints, and the one sentence for each mistake in its configuration."""
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
-import uvicorn
 from pydantic import BaseModel, Field, SecretStr
 
 from app import __version__, config
@@ -23,16 +17,10 @@ from app.main import open_storage
 from app.paths import ArtifactPath
 from app.storage import registry
 from app.storage.local.storage import LocalStorage
-from tests.support.server import Server, clean_environment, running
-from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("no_variables")
 
 Refused = Callable[..., str]
-
-
-@pytest.fixture(autouse=True)
-def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in set(os.environ) - set(clean_environment()):
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -346,139 +334,3 @@ def test_a_relative_root_is_resolved_once(tmp_path: Path, monkeypatch: pytest.Mo
         upload.commit()
     assert (start / "artifacts" / "a").is_file()
     assert list(elsewhere.iterdir()) == []
-
-
-class TestProcess:
-    """The real command, in a process of its own."""
-
-    @pytest.mark.parametrize(
-        "command",
-        [[sys.executable, "-m", "app"], [str(Path(sys.executable).with_name("artifact-proxy"))]],
-        ids=["python -m app", "artifact-proxy"],
-    )
-    def test_it_is_a_module_and_a_command(self, command: list[str]) -> None:
-        outcome = subprocess.run(
-            [*command, "--version"], capture_output=True, text=True, env=clean_environment()
-        )
-        assert (outcome.returncode, outcome.stdout) == (0, f"artifact-proxy {__version__}\n")
-
-    @pytest.mark.parametrize(
-        ("flag", "value"),
-        [("--default-artifact-root", "http://127.0.0.1:9000"), ("--host", "é" * 70)],
-        ids=["a root that is an address", "a host that is no name"],
-    )
-    def test_a_mistake_ends_it_with_one_sentence(self, flag: str, value: str, tmp_path: Path) -> None:
-        outcome = subprocess.run(
-            [sys.executable, "-m", "app", "--artifacts-destination", tmp_path, "--port", "0", flag, value],
-            capture_output=True,
-            text=True,
-            env=clean_environment(),
-        )
-        assert outcome.returncode == 2
-        assert outcome.stdout == ""
-        assert outcome.stderr.startswith("artifact-proxy: ")
-        assert outcome.stderr.count("\n") == 1
-        assert flag in outcome.stderr
-        assert repr(value) in outcome.stderr
-
-    def test_an_interruption_from_the_keyboard_is_a_success(self, tmp_path: Path) -> None:
-        with running(tmp_path / "root", "--static-prefix", "/mlflow/") as server:
-            assert re.fullmatch(r"http://127\.0\.0\.1:\d+/mlflow", server.url)
-            server.process.send_signal(signal.SIGINT)
-            assert server.process.wait(20) == 0
-        assert "Traceback" not in server.log()
-
-    @pytest.mark.parametrize("workers", ["1", "2"])
-    def test_a_server_that_cannot_start_is_a_failure(self, workers: str, tmp_path: Path) -> None:
-        # `int` in place of the application, which no worker can make of the settings.
-        program = "import sys, app.cli; app.cli.open_app = int; sys.exit(app.cli.main(sys.argv[1:]))"
-        arguments = ["--default-artifact-root", str(tmp_path), "--port", "0", "--workers", workers]
-        outcome = subprocess.run(
-            [sys.executable, "-c", program, *arguments],
-            capture_output=True,
-            env=clean_environment(),
-            timeout=60,
-        )
-        assert outcome.returncode != 0
-
-
-class TestOutcome:
-    """What becomes of the end of the server in the exit status."""
-
-    @pytest.fixture
-    def arguments(self, tmp_path: Path) -> list[str]:
-        return ["--default-artifact-root", str(tmp_path), "--port", "0"]
-
-    def test_a_server_that_ended_before_it_started_is_a_failure(
-        self, arguments: list[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: None)
-        assert main(arguments) == 1
-
-    def test_the_interruption_that_the_server_raises_again_is_a_success(
-        self, arguments: list[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def run(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
-            assert len(sockets) == 1
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(uvicorn.Server, "run", run)
-        assert main(arguments) == 0
-
-    def test_an_address_of_ipv6_stands_in_brackets(
-        self, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        class Listener(socket.socket):
-            """Stands for one at ::1, which not every machine has."""
-
-            def getsockname(self) -> tuple[str, int, int, int]:
-                return ("::1", 5500, 0, 0)
-
-        def create_server(address: tuple[str, int], *, family: int, backlog: int) -> Listener:
-            assert (address[0], family) == ("::1", socket.AF_INET6)
-            return Listener()
-
-        monkeypatch.setattr(socket, "create_server", create_server)
-        monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: None)
-        main([*arguments, "--host", "::1", "--static-prefix", "/mlflow/"])
-        assert capsys.readouterr().out.endswith(" at http://[::1]:5500/mlflow\n")
-
-
-@pytest.fixture
-def two_workers(tmp_path: Path) -> Iterator[Server]:
-    with running(tmp_path / "root", "--workers", "2") as server:
-        wait_until(lambda: server.log().count("Application startup complete.") == 2, "two workers that serve")
-        yield server
-
-
-def worker_ids(server: Server) -> set[int]:
-    return {int(number) for number in re.findall(r"Started server process \[(\d+)\]", server.log())}
-
-
-def test_each_of_two_workers_serves_the_same_artifacts(two_workers: Server) -> None:
-    workers = worker_ids(two_workers)
-    assert len(workers) == 2
-    for worker in workers:
-        # What the other one cannot take while it stands still, this one must.
-        [other] = workers - {worker}
-        os.kill(other, signal.SIGSTOP)
-        try:
-            url = f"{two_workers.native}/by-{worker}.txt"
-            assert httpx.put(url, content=str(worker).encode(), timeout=20).status_code == 201
-        finally:
-            os.kill(other, signal.SIGCONT)
-    for worker in workers:
-        assert httpx.get(f"{two_workers.native}/by-{worker}.txt").content == str(worker).encode()
-
-
-def test_sigterm_ends_all_workers_in_order(two_workers: Server) -> None:
-    workers = worker_ids(two_workers)
-    two_workers.process.send_signal(signal.SIGTERM)
-    assert two_workers.process.wait(20) == 0
-    for worker in workers:
-        with pytest.raises(ProcessLookupError):
-            os.kill(worker, 0)
-    assert two_workers.log().count("Application shutdown complete.") == 2
-    assert "Traceback" not in two_workers.log()
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{two_workers.url}/health")

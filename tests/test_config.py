@@ -1,9 +1,7 @@
-"""Settings: which source wins, what is printed, and how a value that cannot be is explained."""
+"""Settings: which source wins, what is printed, and that secrets are never shown."""
 
 from __future__ import annotations
 
-import json
-import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +11,11 @@ import pytest
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from app import config
-from app.config import MLFLOW_VARIABLES, ConfigurationError, Settings, load
+from app.config import MLFLOW_VARIABLES, Settings, load
 from app.storage import registry
+from tests.support.configuration import refusal, write, written
+
+pytestmark = pytest.mark.usefixtures("no_variables")
 
 # By field: what the flag, our variable, MLflow's variable and the file say, and the default.
 VALUES: dict[str, tuple[Any, Any, Any, Any, Any]] = {
@@ -24,33 +25,6 @@ VALUES: dict[str, tuple[Any, Any, Any, Any, Any]] = {
     "workers": (2, 3, 4, 5, 1),
     "static_prefix": ("/flag", "/ours", "/mlflows", "/file", ""),
 }
-
-
-@pytest.fixture(autouse=True)
-def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith(("ARTIFACT_PROXY_", "MLFLOW_")):
-            monkeypatch.delenv(name)
-
-
-def write(folder: Path, **values: object) -> str:
-    """A configuration file with these keys; JSON is TOML too for values as plain as ours."""
-    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
-    return written(folder, "\n".join(lines))
-
-
-def written(folder: Path, text: str | bytes, name: str = "settings.toml") -> str:
-    file = folder / name
-    file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return str(file)
-
-
-def refusal(flags: dict[str, Any], config_file: str | None = None) -> str:
-    with pytest.raises(ConfigurationError) as caught:
-        load(flags, config_file)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 def test_the_variables_of_mlflow_are_those_with_a_counterpart() -> None:
@@ -163,6 +137,22 @@ def test_settings_do_not_change_any_more() -> None:
 def test_a_server_process_gets_the_same_settings() -> None:
     loaded = load({"port": "0", "read_only": True, "sweep_interval": "1.5", "durability": "none"}, None)
     assert config.settings_class()(**loaded.settings.model_dump()) == loaded.settings
+
+
+class TestFile:
+    def test_an_empty_file_changes_nothing(self, tmp_path: Path) -> None:
+        assert load({}, written(tmp_path, "# nothing\n")).settings == load({}, None).settings
+
+    @pytest.mark.parametrize("name", ["{0}.toml", "{name}.toml", "{.toml", "a b#c.toml", "é.toml", "%s.toml"])
+    def test_a_file_may_have_any_name(self, name: str, tmp_path: Path) -> None:
+        config_file = written(tmp_path, "port = 1\n", name)
+        loaded = load({}, config_file)
+        assert loaded.origins["port"] == f"port in {config_file}"
+        assert tomllib.loads(loaded.printed())["port"] == 1
+
+    @pytest.mark.parametrize("text", ["port = '1'", "port = 1", "read_only = true", "read_only = 'yes'"])
+    def test_values_may_be_written_as_text(self, text: str, tmp_path: Path) -> None:
+        assert load({}, written(tmp_path, text)).settings != load({}, None).settings
 
 
 class TestPrinted:
@@ -280,127 +270,3 @@ class TestSecrets:
         assert value not in message
         assert f"ARTIFACT_PROXY_{field.upper()}" in message
         assert "at most 20" in message
-
-
-class TestFile:
-    @pytest.mark.parametrize(
-        ("key", "hint"),
-        [("prot", "'port'"), ("worker", "'workers'"), ("artifact_root", "'default_artifact_root'")],
-    )
-    def test_an_unknown_key_brings_the_one_that_was_meant(self, key: str, hint: str, tmp_path: Path) -> None:
-        config_file = write(tmp_path, **{key: 1})
-        message = refusal({}, config_file)
-        assert f"{key!r} in {config_file}" in message
-        assert f"did you mean {hint}?" in message
-
-    @pytest.mark.parametrize("text", ["zzz = 1", "[server]\nport = 1", "default-artifact-root.x = 1\n"])
-    def test_an_unknown_key_without_a_likeness_brings_the_help(self, text: str, tmp_path: Path) -> None:
-        message = refusal({}, written(tmp_path, text))
-        assert "is no setting" in message
-        assert "--help" in message or "did you mean" in message
-
-    def test_a_file_that_is_missing_or_a_directory_is_named(self, tmp_path: Path) -> None:
-        for file, reason in [(tmp_path / "missing.toml", "No such file"), (tmp_path, "Is a directory")]:
-            message = refusal({}, str(file))
-            assert repr(str(file)) in message
-            assert reason in message
-            assert "--config" in message
-
-    @pytest.mark.parametrize(
-        "text",
-        ["port = ", "port 1", "port: 1", "port = 1\nport = 2", "{", b"host = '\xff'", b"\xff\xfeh\0"],
-        ids=ascii,
-    )
-    def test_a_file_that_is_not_toml_is_named(self, text: str | bytes, tmp_path: Path) -> None:
-        config_file = written(tmp_path, text)
-        message = refusal({}, config_file)
-        assert repr(config_file) in message
-        assert "not TOML" in message
-
-    def test_an_empty_file_changes_nothing(self, tmp_path: Path) -> None:
-        assert load({}, written(tmp_path, "# nothing\n")).settings == load({}, None).settings
-
-    @pytest.mark.parametrize("name", ["{0}.toml", "{name}.toml", "{.toml", "a b#c.toml", "é.toml", "%s.toml"])
-    def test_a_file_may_have_any_name(self, name: str, tmp_path: Path) -> None:
-        config_file = written(tmp_path, "port = 1\n", name)
-        loaded = load({}, config_file)
-        assert loaded.origins["port"] == f"port in {config_file}"
-        assert tomllib.loads(loaded.printed())["port"] == 1
-
-    @pytest.mark.parametrize("text", ["port = '1'", "port = 1", "read_only = true", "read_only = 'yes'"])
-    def test_values_may_be_written_as_text(self, text: str, tmp_path: Path) -> None:
-        assert load({}, written(tmp_path, text)).settings != load({}, None).settings
-
-
-# By field: values that cannot be, and what their message says.
-IMPOSSIBLE = [
-    ("port", "-1", "0"),
-    ("port", "65536", "65535"),
-    ("port", "http", "integer"),
-    ("port", "80.5", "integer"),
-    ("workers", "0", "1"),
-    ("workers", "257", "256"),
-    ("workers", "many", "integer"),
-    ("storage_threads", "0", "1"),
-    ("storage_threads", "100000", "1024"),
-    ("sweep_interval", "0", "greater than 0"),
-    ("sweep_interval", "-5", "greater than 0"),
-    ("sweep_interval", "nan", "greater than 0"),
-    ("sweep_interval", "soon", "number"),
-    ("keep_alive", "0", "1"),
-    ("read_only", "maybe", "boolean"),
-    ("access_log", "2", "boolean"),
-    ("durability", "some", "'full' or 'none'"),
-    ("static_prefix", "mlflow", "such as /mlflow"),
-    ("static_prefix", "//mlflow", "such as /mlflow"),
-    ("static_prefix", "/a//b", "such as /mlflow"),
-    ("static_prefix", "/é", "such as /mlflow"),
-    ("static_prefix", "http://host/mlflow", "such as /mlflow"),
-]
-
-
-@pytest.mark.parametrize(("field", "value", "reason"), IMPOSSIBLE)
-class TestImpossibleValue:
-    """Its message has the name under which it was given, the value, and what would do."""
-
-    def test_as_a_flag(self, field: str, value: str, reason: str) -> None:
-        self.judge(refusal({field: value}), f"--{field.replace('_', '-')}={value!r}", field, reason)
-
-    def test_as_a_variable(
-        self, field: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv(f"ARTIFACT_PROXY_{field.upper()}", value)
-        self.judge(refusal({}), f"ARTIFACT_PROXY_{field.upper()}={value!r}", field, reason)
-        if field in MLFLOW_VARIABLES:
-            monkeypatch.delenv(f"ARTIFACT_PROXY_{field.upper()}")
-            monkeypatch.setenv(MLFLOW_VARIABLES[field], value)
-            self.judge(refusal({}), f"{MLFLOW_VARIABLES[field]}={value!r}", field, reason)
-
-    def test_in_the_file(self, field: str, value: str, reason: str, tmp_path: Path) -> None:
-        config_file = write(tmp_path, **{field: value})
-        self.judge(refusal({}, config_file), f"{field} in {config_file}={value!r}", field, reason)
-
-    @staticmethod
-    def judge(message: str, given: str, field: str, reason: str) -> None:
-        assert message.startswith(f"{given} cannot be used: ")
-        assert reason in message
-        description = config.settings_class().model_fields[field].description
-        assert description
-        assert description in message
-        assert "pydantic" not in message.lower()
-
-
-@pytest.mark.parametrize("value", [[1], {"a": 1}, 1.5])
-def test_a_value_of_another_type_is_explained(value: object, tmp_path: Path) -> None:
-    text = {"[1]": "port = [1]", "{'a': 1}": "port = {a = 1}", "1.5": "port = 1.5"}[str(value)]
-    assert f"={value!r} cannot be used" in refusal({}, written(tmp_path, text))
-
-
-def test_the_variables_that_kubernetes_sets_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARTIFACT_PROXY_PORT", "tcp://10.96.0.7:5500")
-    message = refusal({})
-    assert message.startswith("ARTIFACT_PROXY_PORT='tcp://10.96.0.7:5500' cannot be used: ")
-    assert "Kubernetes" in message
-    assert "enableServiceLinks: false" in message
-    monkeypatch.setenv("ARTIFACT_PROXY_PORT", "tcp")
-    assert "Kubernetes" not in refusal({})

@@ -9,10 +9,10 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from starlette.datastructures import Headers
 
 from app.api.digests import Digests
 from app.errors import DigestMismatch, InvalidRequest
+from tests.support.headers import headers
 
 BODY = b"an artifact\x00\xff"
 
@@ -26,7 +26,7 @@ FIELDS = pytest.mark.parametrize("field", ["Content-Digest", "Repr-Digest"])
 
 
 def announced(*lines: tuple[str, str]) -> Digests:
-    return Digests(Headers(raw=[(name.lower().encode(), value.encode("latin-1")) for name, value in lines]))
+    return Digests(headers(*lines))
 
 
 def accepts(digests: Digests, *pieces: bytes) -> bool:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from app.api.threads import StorageThreads, finished
-
-PATIENCE = 20
-A_MOMENT = 0.05
-"""Seconds in which what must not happen would have happened."""
+from tests.support.event_loop import A_MOMENT, PATIENCE, run
 
 
 class Call:
@@ -36,28 +31,6 @@ class Call:
 
     async def until_started(self) -> None:
         assert await asyncio.to_thread(self.started.wait, PATIENCE)
-
-
-@pytest.fixture
-def threads() -> Iterator[StorageThreads]:
-    opened = StorageThreads(2)
-    yield opened
-    opened.close()
-
-
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Runs a test in an event loop that must have nothing to complain of in the end."""
-    complaints: list[str] = []
-
-    async def watched() -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: complaints.append(str(context)))
-        await asyncio.wait_for(main, PATIENCE)
-        gc.collect()
-        await asyncio.sleep(0)
-
-    asyncio.run(watched())
-    assert complaints == []
 
 
 def test_a_call_gets_its_arguments_and_gives_its_result(threads: StorageThreads) -> None:

@@ -1,7 +1,8 @@
-"""Every backend, each over an artifact root of its own, and a view of it behind its back."""
+"""Every backend over an artifact root of its own, with a view of it behind its back; and the local one."""
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,11 +31,15 @@ class Store(ABC):
         """Puts things into the store that are no artifacts, below foreign/; gives their names."""
 
 
+def opened(root: Path | str, *, durability: str = "full", read_only: bool = False) -> LocalStorage:
+    settings = LocalSettings.model_validate({"durability": durability})
+    return open_storage(str(root), settings, read_only=read_only)
+
+
 class LocalStore(Store):
     def __init__(self, root: Path, durability: str) -> None:
         self.root = root
-        settings = LocalSettings.model_validate({"durability": durability})
-        self.storage: LocalStorage = open_storage(str(root), settings, read_only=False)
+        self.storage: LocalStorage = opened(root, durability=durability)
 
     def raw(self) -> dict[str, bytes]:
         return {
@@ -48,8 +53,6 @@ class LocalStore(Store):
         return [path.name for path in staging.iterdir()] if staging.exists() else []
 
     def put_foreign(self) -> set[str]:
-        import os
-
         directory = self.root / "foreign"
         directory.mkdir()
         (directory / "target").write_bytes(b"x")
@@ -66,6 +69,16 @@ class LocalStore(Store):
 @pytest.fixture(params=["local", "local-none"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     durability = "none" if request.param == "local-none" else "full"
-    opened = LocalStore(tmp_path / "root", durability)
-    yield opened
-    opened.storage.close()
+    under_test = LocalStore(tmp_path / "root", durability)
+    yield under_test
+    under_test.storage.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def storage(root: Path) -> LocalStorage:
+    return opened(root)

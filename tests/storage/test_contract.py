@@ -8,38 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.errors import ArtifactIsDirectory, ArtifactNotFound, PathConflict, PreconditionFailed
-from app.paths import ArtifactPath
-from app.storage.base import ByteRange, Entry, Precondition, RangeNotSatisfiable, Span, Storage
+from app.storage.base import ByteRange, Entry, Precondition, RangeNotSatisfiable, Span
 from tests.storage.conftest import Store
+from tests.support.artifacts import get, names, path, paths, put
 
 LARGE = bytes(range(256)) * 4096 * 5  # 5 MiB: several chunks
-
-
-def path(text: str) -> ArtifactPath:
-    return ArtifactPath.parse(text)
-
-
-def put(storage: Storage, at: str, data: bytes = b"data", precondition: Precondition | None = None) -> Entry:
-    with storage.create(path(at), size=len(data), precondition=precondition or Precondition()) as upload:
-        upload.write(data)
-        return upload.commit()
-
-
-def get(storage: Storage, at: str, wanted: ByteRange | None = None) -> bytes:
-    download = storage.read(path(at), wanted)
-    try:
-        return b"".join(download)
-    finally:
-        download.close()
-
-
-def names(storage: Storage, directory: str = "", after: str | None = None) -> list[str]:
-    return [e.path.name for e in storage.list(ArtifactPath.parse_directory(directory), after=after)]
-
-
-def paths(storage: Storage, directory: str = "", after: str | None = None) -> list[str]:
-    listed = storage.list(ArtifactPath.parse_directory(directory), recursive=True, after=after)
-    return [str(entry.path) for entry in listed]
 
 
 class TestUpload:

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 UPLOAD = """
 import os, sys
 from app.paths import ArtifactPath
@@ -59,11 +57,6 @@ def position(calls: list[str], pattern: str) -> int:
     found = [number for number, call in enumerate(calls) if re.search(pattern, call)]
     assert len(found) == 1, (pattern, calls)
     return found[0]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "root"
 
 
 def test_bytes_are_synced_before_the_name_and_every_name_before_the_answer(

@@ -1,0 +1,266 @@
+"""Downloads between the storage and a client: order, reading ahead, failures, departure, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+from starlette.types import Message
+
+from app.api.threads import StorageThreads
+from app.api.transfer import DownloadResponse
+from app.errors import StorageError
+from app.paths import ArtifactPath
+from app.storage.base import Entry, Span
+from tests.support.event_loop import A_MOMENT, run, until
+from tests.support.gate import Gate
+
+PATH = ArtifactPath.parse("models/a.bin")
+
+
+class FakeDownload:
+    """Gives chunks, and remembers if any two of its calls overlapped or came after the end."""
+
+    def __init__(
+        self, chunks: Sequence[bytes], error: Exception | None = None, gate: Gate | None = None
+    ) -> None:
+        size = sum(map(len, chunks))
+        self.entry = Entry(PATH, size=size, etag="v1")
+        self.span = Span(0, size)
+        self.gate = gate or Gate()
+        self.reads = 0
+        self.closed = 0
+        self.misused = False
+        self._chunks = iter(chunks)
+        self._error = error
+        self._one_at_a_time = threading.Lock()
+
+    @contextmanager
+    def _called(self) -> Iterator[None]:
+        self.misused |= not self._one_at_a_time.acquire(blocking=False) or bool(self.closed)
+        try:
+            yield
+        finally:
+            self._one_at_a_time.release()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        with self._called():
+            self.reads += 1
+            self.gate.wait()
+            chunk = next(self._chunks, None)
+            if chunk is not None:
+                return chunk
+            raise self._error or StopIteration
+
+    def close(self) -> None:
+        with self._called():
+            self.closed += 1
+
+
+class Reader:
+    """The server's side of a client that downloads: slow if told so, and gone when it leaves."""
+
+    def __init__(self, *, slow: bool = False) -> None:
+        self.sent: list[Message] = []
+        self.leaves = asyncio.Event()
+        self._takes = asyncio.Semaphore(0 if slow else 1_000_000)
+
+    def takes(self, messages: int = 1) -> None:
+        for _ in range(messages):
+            self._takes.release()
+
+    async def receive(self) -> Message:
+        await self.leaves.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+        await self._takes.acquire()
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message["body"] for message in self.sent[1:])
+
+    @property
+    def complete(self) -> bool:
+        """Whether the server was told that this is all."""
+        return bool(self.sent) and self.sent[-1].get("more_body", False) is False and len(self.sent) > 1
+
+
+CHUNKS = [bytes([number]) * 10 for number in range(1, 7)]
+
+
+def response(download: FakeDownload, threads: StorageThreads) -> DownloadResponse:
+    """As the gateway makes it: the first chunk is read already."""
+    return DownloadResponse(next(download), download, threads, status_code=200, headers={"X-Size": "60"})
+
+
+def served(answer: DownloadResponse, reader: Reader) -> asyncio.Task[None]:
+    return asyncio.create_task(_serve(answer, reader))
+
+
+async def _serve(answer: DownloadResponse, reader: Reader) -> None:
+    await answer({"type": "http"}, reader.receive, reader.send)
+
+
+class TestDownloadResponse:
+    @pytest.mark.parametrize("count", [1, 2, 6])
+    def test_it_sends_every_chunk_and_then_the_end(self, threads: StorageThreads, count: int) -> None:
+        download = FakeDownload(CHUNKS[:count])
+
+        async def main() -> None:
+            reader = Reader()
+            await served(response(download, threads), reader)
+            start = reader.sent[0]
+            assert (start["type"], start["status"]) == ("http.response.start", 200)
+            assert (b"x-size", b"60") in start["headers"]
+            assert reader.body == b"".join(CHUNKS[:count])
+            assert reader.complete
+
+        run(main())
+        assert download.closed == 1
+        assert not download.misused
+
+    def test_it_reads_one_chunk_ahead_and_no_more(self, threads: StorageThreads) -> None:
+        download = FakeDownload(CHUNKS)
+
+        async def one_sent(reader: Reader, number: int) -> None:
+            reader.takes()
+            await until(lambda: len(reader.sent) == download.reads == number + 1)
+            await asyncio.sleep(A_MOMENT / 5)
+            assert download.reads == number + 1
+
+        async def main() -> None:
+            reader = Reader(slow=True)
+            serving = served(response(download, threads), reader)
+            for number in range(1, len(CHUNKS) + 1):
+                await one_sent(reader, number)
+            reader.takes(2)
+            await serving
+            assert reader.body == b"".join(CHUNKS)
+
+        run(main())
+
+    def test_it_stops_reading_when_the_client_is_gone(self, threads: StorageThreads) -> None:
+        download = FakeDownload([b"x"] * 1000)
+
+        async def main() -> None:
+            reader = Reader(slow=True)
+            serving = served(response(download, threads), reader)
+            reader.takes(3)
+            await until(lambda: len(reader.sent) == 4)
+            reader.leaves.set()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            reader.takes(1000)
+            await serving
+            assert not reader.complete
+            assert len(reader.sent) <= 5
+
+        run(main())
+        assert download.reads <= 5
+        assert download.closed == 1
+        assert not download.misused
+
+    @pytest.mark.parametrize("good", [1, 2, 6])
+    def test_it_is_cut_where_the_storage_fails(
+        self, threads: StorageThreads, caplog: pytest.LogCaptureFixture, good: int
+    ) -> None:
+        error = StorageError("the storage failed")
+        error.__cause__ = OSError(5, "the disk is gone")
+        download = FakeDownload(CHUNKS[:good], error)
+
+        async def main() -> None:
+            reader = Reader()
+            await served(response(download, threads), reader)
+            assert reader.body == b"".join(CHUNKS[:good])
+            assert not reader.complete
+
+        with caplog.at_level(logging.ERROR, "app.api.transfer"):
+            run(main())
+        [record] = caplog.records
+        assert "models/a.bin" in record.getMessage()
+        assert "the storage failed" in caplog.text
+        assert "the disk is gone" in caplog.text
+        assert download.closed == 1
+        assert not download.misused
+
+    def test_a_defect_is_no_failure_of_the_storage(self, threads: StorageThreads) -> None:
+        download = FakeDownload(CHUNKS[:2], ZeroDivisionError())
+
+        async def main() -> None:
+            reader = Reader()
+            with pytest.raises(ZeroDivisionError):
+                await served(response(download, threads), reader)
+            assert not reader.complete
+
+        run(main())
+        assert download.closed == 1
+
+    @pytest.mark.parametrize("messages", [0, 1, 3])
+    def test_it_closes_the_download_when_sending_fails(self, threads: StorageThreads, messages: int) -> None:
+        download = FakeDownload(CHUNKS)
+
+        async def main() -> None:
+            sent: list[Message] = []
+
+            async def send(message: Message) -> None:
+                if len(sent) == messages:
+                    raise ConnectionResetError
+                sent.append(message)
+
+            with pytest.raises(ConnectionResetError):
+                await response(download, threads)({"type": "http"}, Reader().receive, send)
+
+        run(main())
+        assert download.closed == 1
+        assert not download.misused
+
+    @pytest.mark.parametrize("times", [1, 3])
+    @pytest.mark.parametrize("slow", [True, False], ids=["while it sends", "while it reads"])
+    def test_it_closes_the_download_after_the_read_that_runs_when_it_is_cancelled(
+        self, threads: StorageThreads, slow: bool, times: int
+    ) -> None:
+        download = FakeDownload(CHUNKS, gate=Gate(closed=True))
+        download.gate.let_through()
+
+        async def main() -> None:
+            reader = Reader(slow=slow)
+            serving = served(response(download, threads), reader)
+            reader.takes(1)
+            await until(lambda: len(reader.sent) == 2 and download.reads == 2)
+            for _ in range(times):
+                serving.cancel()
+                await asyncio.sleep(A_MOMENT / times)
+                assert not serving.done()
+            assert download.closed == 0
+            download.gate.let_through()
+            with pytest.raises(asyncio.CancelledError):
+                await serving
+
+        run(main())
+        assert (download.reads, download.closed) == (2, 1)
+        assert not download.misused
+
+    def test_it_leaves_the_client_alone_while_it_is_there(self, threads: StorageThreads) -> None:
+        """What a client sends while it downloads, such as the end of its empty body, is no farewell."""
+        download = FakeDownload(CHUNKS)
+
+        async def main() -> None:
+            reader = Reader()
+            messages = [{"type": "http.request", "body": b"", "more_body": False}] * 3
+
+            async def receive() -> Message:
+                return messages.pop() if messages else await reader.receive()
+
+            await response(download, threads)({"type": "http"}, receive, reader.send)
+            assert reader.complete
+
+        run(main())
