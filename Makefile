@@ -3,12 +3,11 @@
 PYTHON ?= python3
 RUN := .venv
 DEV := .venv-dev
-ROOT ?= ./artifacts
 
 .PHONY: run test check lint types layers coverage format lock memory clean
 
 run: $(RUN)/installed
-	$(RUN)/bin/artifact-proxy --default-artifact-root $(ROOT)
+	$(RUN)/bin/artifact-proxy $(ARGS)
 
 test: $(DEV)/installed
 	$(DEV)/bin/coverage erase

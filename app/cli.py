@@ -79,10 +79,13 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     metavar = "{" + ",".join(choices) + "}" if choices else name.rpartition("_")[2].upper()
     options: dict[str, Any] = {"metavar": metavar}
-    if field.annotation is bool:
+    if field.annotation is bool and not name.startswith("no_"):
+        options = {"action": argparse.BooleanOptionalAction}
+    elif field.annotation is bool:
         # The negation of --no-delete would read as a riddle.
-        negatable = not name.startswith("no_")
-        options = {"action": argparse.BooleanOptionalAction if negatable else "store_true"}
+        options = {"action": "store_true"}
+        opposite = flags[0].replace("--no-", "--allow-")
+        parser.add_argument(opposite, dest=name, action="store_false", help=f"the opposite of {flags[0]}")
     default = str(field.default).lower() if isinstance(field.default, bool) else field.default or "none"
     help_text = f"{field.description} (default: {default}) [{', '.join(variables)}]"
     parser.add_argument(*flags, dest=name, help=help_text.replace("%", "%%"), **options)

@@ -39,6 +39,7 @@ class ConfigurationError(Exception):
     """The server cannot start so: one sentence with the name, the value and the remedy."""
 
 
+_OWN_ROUTES = {"api", "ajax-api", "v1", "docs", "openapi.json", "health", "version"}
 _STATIC_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
@@ -91,6 +92,8 @@ class Settings(BaseSettings):
                 "it must be empty, or a path of letters, digits and '.', '_', '~', '-' that starts with "
                 "a slash, such as /mlflow"
             )
+        if value and value.split("/")[1] in _OWN_ROUTES:
+            raise ValueError("routes of the server itself begin so; choose another path, such as /mlflow")
         return value
 
     @classmethod
@@ -151,6 +154,7 @@ def load(flags: Mapping[str, Any], config_file: str | None) -> Loaded:
     Raises `ConfigurationError`.
     """
     model = settings_class()
+    _refuse_mistyped_variables(model)
     given: dict[str, Any] = {}
     origins = dict.fromkeys(model.model_fields, "default")
     for values, origin in _sources(model, flags, config_file):
@@ -200,12 +204,23 @@ def _read_file(model: type[Settings], config_file: str) -> Mapping[str, Any]:
         ) from None
     except ValueError as error:
         raise ConfigurationError(f"The configuration file {config_file!r} is not TOML: {error}.") from None
-    for key in values:
+    for key, value in values.items():
         if key not in model.model_fields:
             close = get_close_matches(key, model.model_fields, n=1)
             hint = f"did you mean {close[0]!r}?" if close else "see --help for the keys."
             raise ConfigurationError(f"{key!r} in {config_file} is no setting; {hint}")
+        if isinstance(value, bool) and model.model_fields[key].annotation is not bool:
+            raise ConfigurationError(f"{key} in {config_file} is {_toml(value)}, which is no value for it.")
     return values
+
+
+def _refuse_mistyped_variables(model: type[Settings]) -> None:
+    """A variable that is nearly one of ours. Others may be the client's, or Kubernetes' for a Service."""
+    known = [variable_name(field) for field in model.model_fields]
+    for name in os.environ:
+        if name.startswith(ENV_PREFIX) and name not in {*known, CONFIG_VARIABLE}:
+            for close in get_close_matches(name, known, n=1, cutoff=0.9):
+                raise ConfigurationError(f"{name} in the environment is no setting; did you mean {close}?")
 
 
 def _explain(error: ValidationError, model: type[Settings], origins: Mapping[str, str]) -> str:

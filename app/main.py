@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
 
-from app import __version__
+from app import __version__, malloc
 from app.api import artifacts, docs, mlflow, problems, system
 from app.api.access import Access
 from app.api.gateway import Gateway
 from app.api.target import RawTarget
-from app.api.threads import StorageThreads
+from app.api.threads import StorageThreads, finished
 from app.config import Settings, settings_class
-from app.errors import ArtifactError
 from app.storage import registry
 from app.storage.base import Storage
 
@@ -37,8 +36,13 @@ def open_app(values: Mapping[str, Any]) -> FastAPI:
     Takes the values of the settings, which is what can be sent to another process. The root in
     them has been resolved and prepared by the process that starts the others.
     """
+    malloc.tune()
     settings = settings_class()(**values)
-    return create_app(settings, open_storage(settings, prepare=False))
+    try:
+        return create_app(settings, open_storage(settings, prepare=False))
+    except ValueError as error:
+        # Whoever started this process tries again until the root is back.
+        raise SystemExit(f"artifact-proxy: {error}.") from None
 
 
 def create_app(settings: Settings, storage: Storage) -> FastAPI:
@@ -52,8 +56,7 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
         sweeper = asyncio.create_task(_sweep(storage, threads, settings.sweep_interval))
         yield
         sweeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await sweeper
+        await finished(sweeper)
         threads.close()
         storage.close()
 
@@ -83,6 +86,6 @@ async def _sweep(storage: Storage, threads: StorageThreads, interval: float) -> 
             swept = await threads.run(storage.sweep)
             if swept:
                 logger.info("Removed %d uploads that a crashed server had left unfinished.", swept)
-        except ArtifactError as error:
-            logger.warning("Could not look for unfinished uploads, will try again: %s", error)
+        except Exception:
+            logger.exception("Could not look for unfinished uploads; will try again.")
         await asyncio.sleep(interval)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, SecretStr
 from app import __version__, config
 from app.cli import main
 from app.errors import ArtifactError, StorageUnavailable
-from app.main import open_storage
+from app.main import open_app, open_storage
 from app.paths import ArtifactPath
 from app.storage import registry
 from app.storage.local.storage import LocalStorage
@@ -334,3 +334,16 @@ def test_a_relative_root_is_resolved_once(tmp_path: Path, monkeypatch: pytest.Mo
         upload.commit()
     assert (start / "artifacts" / "a").is_file()
     assert list(elsewhere.iterdir()) == []
+
+
+def test_a_flag_can_allow_again_what_a_variable_forbids(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARTIFACT_PROXY_NO_DELETE", "true")
+    assert "no_delete = true  # ARTIFACT_PROXY_NO_DELETE" in printed(capsys, "config")
+    assert "no_delete = false  # --no-delete" in printed(capsys, "config", "--allow-delete")
+
+
+def test_a_worker_without_its_root_ends_with_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="mount it again"):
+        open_app({"default_artifact_root": str(tmp_path)})

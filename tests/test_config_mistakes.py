@@ -121,3 +121,36 @@ def test_the_variables_that_kubernetes_sets_are_explained(monkeypatch: pytest.Mo
     assert "enableServiceLinks: false" in message
     monkeypatch.setenv("ARTIFACT_PROXY_PORT", "tcp")
     assert "Kubernetes" not in refusal({})
+
+
+@pytest.mark.parametrize("name", ["ARTIFACT_PROXY_READ_ONLI", "ARTIFACT_PROXY_DEFAULT_ARTIFACTS_ROOT"])
+def test_a_mistyped_variable_is_not_ignored(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "true")
+    assert refusal({}).startswith(f"{name} in the environment is no setting; did you mean ARTIFACT_PROXY_")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ARTIFACT_PROXY_SERVICE_HOST",
+        "ARTIFACT_PROXY_SERVICE_PORT",
+        "ARTIFACT_PROXY_PORT_5500_TCP",
+        "ARTIFACT_PROXY_PORT_5500_TCP_ADDR",
+        "ARTIFACT_PROXY_SERVER",
+        "ARTIFACT_PROXY_TOKEN",
+    ],
+)
+def test_a_variable_of_others_is_ignored(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "10.0.0.1")
+    assert set(config.load({}, None).origins.values()) == {"default"}
+
+
+def test_a_truth_value_is_no_number(tmp_path: Path) -> None:
+    assert "port in" in refusal({}, written(tmp_path, "port = true"))
+
+
+@pytest.mark.parametrize(
+    "prefix", ["/api", "/v1/x", "/docs", "/health", "/a b", "/a?b", "/%41", "a", "/a//b"]
+)
+def test_a_static_prefix_that_would_hide_routes_or_match_nothing_is_refused(prefix: str) -> None:
+    assert refusal({"static_prefix": prefix}).startswith(f"--static-prefix={prefix!r} cannot be used")

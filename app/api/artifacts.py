@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+import re
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from itertools import islice
 
@@ -44,22 +45,24 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.head("/{directory:path}/", include_in_schema=False)
     async def list_directory(request: Request) -> Response:
         """One page of a directory. A directory exists by what is in it: a missing one lists as empty."""
-        directory = ArtifactPath.directory_from_url(request.path_params.get("directory", ""))
+        listed = request.path_params.get("directory")
+        directory = ArtifactPath() if listed is None else ArtifactPath.from_url(listed)
         limit = _limit(query_parameter(request, "max_results"))
         recursive = _flag(request, "recursive")
-        after = _last_seen(query_parameter(request, "page_token"))
+        after = _last_seen(query_parameter(request, "page_token"), directory)
 
-        def page(entries: Iterator[Entry]) -> Listing:
+        def page(entries: Iterator[Entry]) -> str:
             found = list(islice(entries, limit + 1))
             more = len(found) > limit
-            return Listing(
+            listing = Listing(
                 path=str(directory),
                 entries=[ArtifactEntry.of(entry) for entry in found[:limit]],
                 next_page_token=_page_token(found[limit - 1], directory) if more else None,
             )
+            return listing.model_dump_json()
 
-        listing = await gateway.listing(directory, page, recursive=recursive, after=after)
-        return Response(listing.model_dump_json(), media_type="application/json")
+        body = await gateway.listing(directory, page, recursive=recursive, after=after)
+        return Response(body, media_type="application/json")
 
     @routes.get(
         "/{path:path}",
@@ -75,7 +78,7 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.head(
         "/{path:path}",
         response_class=Response,
-        responses=openapi.EXAMINED | openapi.problems(404, 412),
+        responses=openapi.without_bodies(openapi.EXAMINED | openapi.problems(404, 412)),
         openapi_extra={"parameters": [openapi.PATH, *openapi.READ_CONDITIONS]},
         operation_id="examine",
         summary="The headers of a download",
@@ -127,9 +130,9 @@ def _path(request: Request) -> ArtifactPath:
 def _limit(text: str | None) -> int:
     if text is None:
         return DEFAULT_RESULTS
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
-        raise InvalidRequest(f"max_results={text!a} is no number above 0; give 1 to {MAX_RESULTS}.")
-    return min(int(text), MAX_RESULTS)
+    if not (re.fullmatch("[0-9]{1,5}", text) and 1 <= int(text) <= MAX_RESULTS):
+        raise InvalidRequest(f"max_results={text!a} is no number from 1 to {MAX_RESULTS}.")
+    return int(text)
 
 
 def _flag(request: Request, name: str) -> bool:
@@ -145,12 +148,14 @@ def _page_token(last: Entry, directory: ArtifactPath) -> str:
     return urlsafe_b64encode(relative.encode()).decode()
 
 
-def _last_seen(page_token: str | None) -> str | None:
+def _last_seen(page_token: str | None, directory: ArtifactPath) -> str | None:
     if page_token is None:
         return None
     try:
-        return str(ArtifactPath.parse(urlsafe_b64decode(page_token.encode("ascii")).decode()))
+        relative = b64decode(page_token.encode("ascii"), altchars=b"-_", validate=True).decode()
+        ArtifactPath.parse(f"{directory}/{relative}".removeprefix("/"))
     except (ValueError, InvalidPath):
         raise InvalidRequest(
             "The page_token is not one that this server gave; list from the start."
         ) from None
+    return relative

@@ -20,6 +20,7 @@ def install(app: FastAPI) -> None:
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/docs")
+    @routes.head("/docs")
     async def docs(request: Request) -> Response:
         root_path = request.scope["root_path"]
         static = f"{root_path}/docs/static"

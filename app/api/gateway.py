@@ -165,11 +165,13 @@ def _release(opened: Opened | Entry) -> None:
 
 def _require_plain_body(headers: Headers) -> None:
     """Refuses what would make the body something else than the artifact's bytes."""
-    expectation = headers.get("expect", "100-continue")
-    if expectation.lower() != "100-continue":
+    expectation = _joined(headers, "expect")
+    if expectation not in {"", "100-continue"}:
         raise ExpectationFailed(f"The expectation {expectation!r} is not known; send 100-continue or none.")
-    encoding = headers.get("content-encoding", "identity")
-    if encoding.lower() != "identity":
+    if _joined(headers, "transfer-encoding") not in {"", "chunked"}:
+        raise InvalidRequest("No Transfer-Encoding but chunked is accepted; send the artifact's own bytes.")
+    encoding = _joined(headers, "content-encoding")
+    if encoding not in {"", "identity"}:
         raise UnsupportedMediaType(
             f"Content-Encoding {encoding!r} is not accepted: artifacts are stored as they are. "
             "Send the compressed file under its own name, without this header."
@@ -178,3 +180,8 @@ def _require_plain_body(headers: Headers) -> None:
         raise InvalidRequest(
             "A part of an artifact cannot be replaced; send all of it, without Content-Range."
         )
+
+
+def _joined(headers: Headers, name: str) -> str:
+    """All lines of a header as one list, in lower case."""
+    return ", ".join(headers.getlist(name)).strip().lower()

@@ -58,7 +58,7 @@ def router(gateway: Gateway, name_prefix: str) -> APIRouter:
     @routes.head(
         "/artifacts/{path:path}",
         response_class=Response,
-        responses=openapi.EXAMINED | openapi.problems(404, 412),
+        responses=openapi.without_bodies(openapi.EXAMINED | openapi.problems(404, 412)),
         openapi_extra={"parameters": [openapi.PATH, *openapi.READ_CONDITIONS]},
         operation_id=f"{name_prefix}mlflow_examine",
         summary="The headers of a download",

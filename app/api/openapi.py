@@ -58,6 +58,8 @@ CONTENT = VALIDATORS | _headers(
     Content_Length="Bytes in this response",
     Content_Disposition="`attachment` with the artifact's name",
     Accept_Ranges="`bytes`",
+    Content_Security_Policy="`sandbox; default-src 'none'`: an artifact is never a page",
+    X_Content_Type_Options="`nosniff`",
 )
 STORED = _headers(ETag="Of the stored artifact", Repr_Digest="If Want-Repr-Digest asked for it")
 CREATED = STORED | _headers(Location="The artifact's URL")
@@ -136,6 +138,14 @@ WRITE_HEADERS = [
 def problems(*statuses: int) -> Responses:
     """The error responses of a route: those named, and those that every use of storage can have."""
     return {status: PROBLEMS[status] for status in (*statuses, 400, 403, 500, 503, 504)}
+
+
+def without_bodies(responses: Responses) -> Responses:
+    """The same for HEAD."""
+    return {
+        status: {key: value for key, value in response.items() if key != "model"}
+        for status, response in responses.items()
+    }
 
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:

@@ -78,6 +78,9 @@ async def _artifact_error(request: Request, error: Exception) -> Response:
         headers["Content-Range"] = f"bytes */{error.entry.size}"
     if status == 503:
         headers["Retry-After"] = RETRY_AFTER_SECONDS
+    if "expect" in request.headers:
+        # The client may now send the body or not, so what comes next cannot be told from it.
+        headers["Connection"] = "close"
     return problem(status, code, str(error), headers)
 
 

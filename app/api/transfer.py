@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 BATCH_BYTES = 512 * 1024
 """Per upload: enough to make the cost of a thread switch small, little enough for many at once."""
+MAX_PIECES = 256
+"""Each costs memory of its own, and a hostile client may send them byte by byte."""
 
 
 async def receive(
@@ -33,39 +35,33 @@ async def receive(
     Raises `UploadInterrupted` if the client breaks off. However it ends, no write is running then.
     """
     writing: asyncio.Future[None] | None = None
+    pieces: list[bytes] = []
+    size = 0
 
     def write(data: bytes) -> None:
         digests.update(data)
         upload.write(data)
 
     try:
-        async for data in _batches(body):
-            if writing is not None:
-                await writing
-            writing = asyncio.ensure_future(threads.run(write, data))
+        async for piece in body:
+            pieces.append(piece)
+            size += len(piece)
+            if size >= BATCH_BYTES or len(pieces) >= MAX_PIECES:
+                if writing is not None:
+                    await writing
+                # No name for the batch: it would be kept until the next one is complete.
+                writing = asyncio.ensure_future(threads.run(write, b"".join(pieces)))
+                pieces.clear()
+                size = 0
         if writing is not None:
             await writing
+        if size:
+            await threads.run(write, b"".join(pieces))
     except ClientDisconnect:
         raise UploadInterrupted("The client broke off before the whole artifact had arrived.") from None
     finally:
         if writing is not None:
             await finished(writing)
-
-
-async def _batches(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in larger pieces."""
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in body:
-        pieces.append(piece)
-        size += len(piece)
-        if size >= BATCH_BYTES:
-            batch = b"".join(pieces)
-            pieces.clear()
-            size = 0
-            yield batch
-    if size:
-        yield b"".join(pieces)
 
 
 class DownloadResponse(Response):
@@ -100,26 +96,21 @@ class DownloadResponse(Response):
 
     async def _stream(self, receive: Receive, send: Send) -> None:
         gone = asyncio.ensure_future(_disconnected(receive))
-        reading = self._read()
+        chunk, self._first = self._first, b""
         try:
-            chunk = self._first
+            # `send` returns while the server still holds the chunk: that one is at the network
+            # while the next one is read here, so reading ahead would hold a third in memory.
             while chunk:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 if gone.done():
                     return
-                chunk = await reading
-                if chunk:
-                    reading = self._read()
+                chunk = await self._threads.run(next, self._download, b"")
             await send({"type": "http.response.body", "body": b""})
         except StorageError as error:
             path = str(self._download.entry.path)
             logger.error("Cut the download of %a: %s Cause: %r", path, error, error.__cause__)
         finally:
             gone.cancel()
-            await finished(reading)
-
-    def _read(self) -> asyncio.Future[bytes]:
-        return asyncio.ensure_future(self._threads.run(next, self._download, b""))
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -145,12 +145,16 @@ class Upload(Protocol):
         """Makes what was written the artifact; when it returns, that survives a crash.
 
         Raises `PreconditionFailed` or `PathConflict` if others changed the path meanwhile.
-        Whatever it raises, nothing of the upload is left.
+        Whatever it raises, nothing of the upload is left, with one exception: a storage that fails
+        to make a replacement durable may be unable to bring back the old artifact.
         """
         ...
 
     def abort(self) -> None:
-        """Leaves nothing of the upload behind; does nothing after `commit` or another `abort`."""
+        """Leaves nothing of the upload behind; does nothing after `commit` or another `abort`.
+
+        Never raises: what cannot be removed now is left to `Storage.sweep`.
+        """
         ...
 
     def __enter__(self) -> Self: ...

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
 
+from tests.support.raw import exchange, head
 from tests.support.server import Server
 
 
@@ -110,6 +112,8 @@ class TestListing:
             "max_results=-1",
             "max_results=1.5",
             "max_results=x",
+            "max_results=10001",
+            "max_results=00001000000",
             "max_results=" + "9" * 5000,
             "max_results=%D9%A1",
             "max_results=1&max_results=2",
@@ -126,9 +130,26 @@ class TestListing:
         assert answer.status_code == 400
         assert answer.json()["error_code"] == "INVALID_PARAMETER_VALUE"
 
-    def test_takes_no_more_than_the_largest_page(self, base: str, client: httpx.Client) -> None:
+    def test_takes_the_largest_page_and_ignores_unknown_parameters(
+        self, base: str, client: httpx.Client
+    ) -> None:
         client.put(f"{base}/a", content=b"x")
-        assert client.get(f"{base}/?max_results=999999999&unknown=ignored").status_code == 200
+        assert client.get(f"{base}/?max_results=10000&unknown=ignored").status_code == 200
+
+    @pytest.mark.parametrize("name", ["C:", "s3:", "file:x", "a%20b", "é"])
+    def test_goes_on_behind_every_legal_name(self, base: str, client: httpx.Client, name: str) -> None:
+        for put in (name, "~last"):
+            assert client.put(f"{base}/{quote(put)}", content=b"x").is_success
+        first = client.get(f"{base}/?max_results=1").json()
+        second = client.get(f"{base}/", params={"page_token": first["next_page_token"]}).json()
+        assert {e["name"] for e in first["entries"] + second["entries"]} == {name, "~last"}
+
+    @pytest.mark.parametrize("path", ["/d//", "//", "/d%2F/", "/./", "/%2e%2e/"])
+    def test_of_a_path_with_an_empty_or_a_dot_segment_is_400(
+        self, base: str, client: httpx.Client, path: str
+    ) -> None:
+        client.put(f"{base}/d/a", content=b"x")
+        assert exchange(base, head("GET", urlsplit(base).path + path, "Connection: close")).status == 400
 
     def test_answers_head(self, base: str, client: httpx.Client) -> None:
         assert client.head(f"{base}/").status_code == 200

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from app.api.conditions import http_date, is_not_modified, precondition, range_holds
-from app.errors import PreconditionFailed
+from app.api.conditions import http_date, is_not_modified, precondition, range_holds, write_precondition
+from app.errors import InvalidRequest, PreconditionFailed
 from app.paths import ArtifactPath
 from app.storage.base import Entry
 from tests.support.headers import headers
@@ -316,3 +316,20 @@ class TestWrites:
         precondition(headers(("If-Match", "*"))).require(PATH, directory)
         with pytest.raises(PreconditionFailed):
             precondition(headers(("If-Match", '"v1"'))).require(PATH, directory)
+
+
+class TestReadability:
+    @pytest.mark.parametrize("line", ["*", '"a"', 'W/"a"', '"a", "b"', '"a",,"b"', ' , "a" ,', '""', '"a,b"'])
+    @pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+    def test_what_can_be_read_is_taken(self, name: str, line: str) -> None:
+        assert write_precondition(headers((name, line))) == precondition(headers((name, line)))
+
+    @pytest.mark.parametrize("line", ["", "a", '"a', '"a" "b"', "*, *", '*, "a"', 'w/"a"', '"a", b', ","])
+    @pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+    def test_what_cannot_be_read_is_refused_and_never_ignored(self, name: str, line: str) -> None:
+        with pytest.raises(InvalidRequest, match=name):
+            write_precondition(headers((name, line)))
+
+    def test_a_hostile_list_takes_no_longer_than_its_length(self) -> None:
+        with pytest.raises(InvalidRequest):
+            write_precondition(headers(("If-Match", '"a" ,\t, ' * 10_000 + "x")))

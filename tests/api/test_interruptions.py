@@ -53,6 +53,15 @@ class TestExpectContinue:
         assert answer.status == status
         assert client.get(f"{server.native}/{folder}/file").content == b"data"
 
+    def test_a_refusal_closes_the_connection_because_the_body_may_come_or_not(
+        self, server: Server, folder: str
+    ) -> None:
+        with connection(server.url) as connected:
+            connected.sendall(head("PUT", "/v1/artifacts/../x", "Content-Length: 4", "Expect: 100-continue"))
+            answer = read_answer(connected)
+            assert (answer.status, answer.headers["connection"]) == (400, "close")
+            assert connected.recv(1) == b""
+
     def test_another_expectation_is_417(self, server: Server, folder: str) -> None:
         request = head("PUT", f"/v1/artifacts/{folder}/a", "Content-Length: 1", "Expect: miracles")
         assert exchange(server.url, request).status == 417
@@ -157,3 +166,20 @@ class TestServerKilled:
             connected.sendall(bytes(2_000_000))
             assert read_answer(connected).status == 201
         assert server.tree() == {"a": bytes(3_000_000)}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (["Transfer-Encoding: gzip, chunked"], 400),
+        (["Transfer-Encoding: gzip", "Transfer-Encoding: chunked"], 400),
+        (["Content-Encoding: identity", "Content-Encoding: gzip", "Content-Length: 0"], 415),
+    ],
+)
+def test_a_body_that_is_coded_is_refused(
+    server: Server, folder: str, headers: list[str], status: int
+) -> None:
+    request = head("PUT", f"/v1/artifacts/{folder}/a", *headers, "Connection: close")
+    body = b"" if "Content-Length: 0" in headers else b"1\r\nx\r\n0\r\n\r\n"
+    assert exchange(server.url, request + body).status == status
+    assert not (server.root / folder).exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -429,3 +430,34 @@ class TestRaces:
                 pass
         assert store.raw()["d/a"] in bodies
         assert store.leftovers() == []
+
+    def test_an_artifact_and_one_below_it_exclude_each_other_as_a_conflict(self, store: Store) -> None:
+        def attempt(name: str) -> str | None:
+            try:
+                put(store.storage, name)
+            except PathConflict:
+                return None
+            return name
+
+        with ThreadPoolExecutor(2) as pool:
+            for _ in range(100):
+                stored = set(pool.map(attempt, ("a", "a/b"))) - {None}
+                assert set(store.raw()) == stored
+                assert len(stored) == 1
+                store.storage.delete(path("a"))
+
+    def test_a_replacement_of_one_version_never_outlives_the_deletion_of_its_tree(self, store: Store) -> None:
+        """It is stored and then deleted, or finds that version deleted: there is no third way."""
+
+        def replace(etag: str) -> None:
+            with suppress(PreconditionFailed):
+                put(store.storage, "t/a", b"new", Precondition(match=frozenset({etag})))
+
+        with ThreadPoolExecutor(2) as pool:
+            for _ in range(100):
+                etag = put(store.storage, "t/a").etag
+                assert etag
+                replacing = pool.submit(replace, etag)
+                store.storage.delete(path("t"))
+                replacing.result()
+                assert store.raw() == {}

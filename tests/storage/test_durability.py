@@ -16,6 +16,7 @@ from app.storage.local import LocalSettings, open_storage
 root, durability, name = sys.argv[1:]
 storage = open_storage(root, LocalSettings(durability=durability), read_only=False)
 storage.check()
+os.write(1, b"opened")
 with storage.create(ArtifactPath.parse(name)) as upload:
     upload.write(b"data")
     upload.commit()
@@ -25,7 +26,7 @@ CALLS = "fsync,fdatasync,rename,renameat,renameat2,mkdir,mkdirat,write"
 
 
 def trace(strace: str, root: Path, durability: str, name: str) -> list[str]:
-    """The traced calls of one upload, descriptors shown with their paths, up to its acknowledgement."""
+    """The traced calls of one upload to its acknowledgement, descriptors shown with their paths."""
     log = root.with_name("strace.log")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("COV")}
     subprocess.run(
@@ -49,8 +50,8 @@ def trace(strace: str, root: Path, durability: str, name: str) -> list[str]:
         stdout=subprocess.DEVNULL,
     )
     lines = [re.sub(r"^\d+ +", "", line) for line in log.read_text().splitlines()]
-    own = [line for line in lines if str(root) in line or '"acknowledged"' in line]
-    return own[: next(i for i, line in enumerate(own) if "acknowledged" in line) + 1]
+    start, end = (position(lines, rf'^write\(1<.*"{word}"') for word in ("opened", "acknowledged"))
+    return [line for line in lines[start:end] if str(root) in line] + [lines[end]]
 
 
 def position(calls: list[str], pattern: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -12,7 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import StorageError, StorageFull, StoragePermissionDenied
+from app.errors import (
+    ArtifactError,
+    InvalidPath,
+    PathConflict,
+    StorageError,
+    StorageFull,
+    StoragePermissionDenied,
+    StorageTimeout,
+    StorageUnavailable,
+)
 from app.storage.local import LocalStorage
 from tests.storage.conftest import opened
 from tests.support.artifacts import get, names, path, paths, put
@@ -64,20 +75,21 @@ sys.stdin.read()
 """
 
 
+@pytest.fixture
+def small(tmp_path: Path, need_root: None) -> Iterator[LocalStorage]:
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=30", "tmpfs", mount], check=True)
+    try:
+        yield opened(mount)
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
 class TestFailures:
     def test_no_room_is_told_before_the_body(self, storage: LocalStorage) -> None:
         with pytest.raises(StorageFull):
             storage.create(path("a"), size=10**18)
-
-    @pytest.fixture
-    def small(self, tmp_path: Path, need_root: None) -> Iterator[LocalStorage]:
-        mount = tmp_path / "mount"
-        mount.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=30", "tmpfs", mount], check=True)
-        try:
-            yield opened(mount)
-        finally:
-            subprocess.run(["umount", mount], check=True)
 
     def test_a_full_disk_leaves_the_old_artifact_and_nothing_else(self, small: LocalStorage) -> None:
         put(small, "d/a", b"old")
@@ -160,6 +172,101 @@ class TestFailures:
         with pytest.raises(StoragePermissionDenied) as caught:
             storage.stat(path("a"))
         assert str(root) not in str(caught.value)
+
+    def test_a_lock_that_cannot_be_had_leaks_nothing(
+        self, root: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        storage.check()
+        before = len(os.listdir("/proc/self/fd"))
+
+        def no_locks(descriptor: int, operation: int) -> None:
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(fcntl, "flock", no_locks)
+        for _ in range(5):
+            with pytest.raises(StorageUnavailable):
+                storage.create(path("a"))
+        assert len(os.listdir("/proc/self/fd")) == before
+        assert os.listdir(root / ".artifact-proxy" / "staging") == []
+
+    def test_an_odd_thing_in_staging_does_not_keep_the_sweeper_from_the_rest(
+        self, root: Path, storage: LocalStorage, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        storage.check()
+        staging = root / ".artifact-proxy" / "staging"
+        (staging / "000").mkdir()
+        for name in ("a", "b"):
+            (staging / name).write_bytes(b"leftover")
+        assert storage.sweep() == 2
+        assert os.listdir(staging) == ["000"]
+        assert "remove it by hand" in caplog.text
+
+    def test_a_time_beyond_the_calendar_is_no_time(self, small: LocalStorage, tmp_path: Path) -> None:
+        put(small, "d/a", b"data")
+        os.utime(tmp_path / "mount" / "d" / "a", (1e12, 1e12))
+        assert small.stat(path("d/a")).modified is None
+        assert names(small, "d") == ["a"]
+        assert get(small, "d/a") == b"data"
+        put(small, "d/a", b"new")
+        assert small.stat(path("d/a")).modified
+
+    def test_the_file_of_an_upload_that_somebody_removed_is_an_error(
+        self, root: Path, storage: LocalStorage
+    ) -> None:
+        upload = storage.create(path("d/a"))
+        for staged in (root / ".artifact-proxy" / "staging").iterdir():
+            staged.unlink()
+        with pytest.raises(StorageError, match="removed the file"):
+            upload.commit()
+        assert names(storage) == []
+
+    @pytest.mark.parametrize(
+        ("number", "kind"),
+        [
+            (errno.ENOTDIR, PathConflict),
+            (errno.EILSEQ, InvalidPath),
+            (errno.ENAMETOOLONG, InvalidPath),
+            (errno.ETIMEDOUT, StorageTimeout),
+            (errno.ESTALE, StorageUnavailable),
+            (errno.EROFS, StoragePermissionDenied),
+            (errno.EDQUOT, StorageFull),
+            (errno.EIO, StorageError),
+        ],
+    )
+    def test_each_fault_of_the_system_has_its_name(
+        self, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[ArtifactError]
+    ) -> None:
+        def fail(*args: object, **options: object) -> None:
+            raise OSError(number, os.strerror(number), "/srv/secret/place")
+
+        upload = storage.create(path("a"))
+        monkeypatch.setattr(os, "rename", fail)
+        with pytest.raises(kind) as caught:
+            upload.commit()
+        assert "secret" not in str(caught.value)
+
+    @pytest.mark.parametrize("number", [errno.EACCES, errno.EBUSY])
+    def test_an_empty_directory_that_cannot_be_removed_is_not_called_a_conflict(
+        self, root: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        (root / "a").mkdir()
+
+        def fail(*args: object, **options: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        upload = storage.create(path("a"))
+        monkeypatch.setattr(os, "rmdir", fail)
+        with pytest.raises(StorageError):
+            upload.commit()
+
+    def test_an_abort_that_fails_is_left_to_the_sweeper(
+        self, root: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        upload = storage.create(path("a"))
+        monkeypatch.setattr(os, "unlink", _failing)
+        upload.abort()
+        monkeypatch.undo()
+        assert storage.sweep() == 1
 
 
 def _failing(*args: object, **options: object) -> None:

@@ -140,3 +140,10 @@ def test_the_sibling_of_the_root_is_out_of_reach(root: Path, storage: LocalStora
     (evil / "x").write_bytes(b"x")
     put(storage, "a")
     assert names(storage) == ["a"]
+
+
+def test_directories_that_others_made_are_kept(root: Path, storage: LocalStorage) -> None:
+    (root / "team" / "private").mkdir(parents=True)
+    storage.create(path("team/private/a")).abort()
+    storage.delete(path("team/private/missing"))
+    assert (root / "team" / "private").is_dir()

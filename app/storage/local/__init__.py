@@ -5,6 +5,7 @@ Artifacts are plain files under their own names; whatever else reads the directo
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -40,8 +41,8 @@ def open_storage(url: str, settings: LocalSettings, *, read_only: bool, prepare:
         raise ValueError(f"{url!r} leads nowhere ({error}); name a directory") from None
     try:
         if prepare and not read_only:
-            root.mkdir(exist_ok=True)
-            (root / RESERVED_PREFIX).mkdir(exist_ok=True)
+            _make(root)
+            _make(root / RESERVED_PREFIX)
         elif not read_only and not (root / RESERVED_PREFIX).is_dir():
             raise ValueError(
                 f"the directory {str(root)!r} is not the root that it was when the server started; "
@@ -58,6 +59,17 @@ def open_storage(url: str, settings: LocalSettings, *, read_only: bool, prepare:
             f"the directory {str(root)!r} cannot be used: {error.strerror}; correct it, its owner or its mode"
         ) from None
     return LocalStorage(tree, durable=settings.durability == "full", read_only=read_only)
+
+
+def _make(directory: Path) -> None:
+    """Makes the directory where it is missing, for good: what is in it must survive a crash."""
+    if not directory.is_dir():
+        directory.mkdir()
+        parent = os.open(directory.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)
 
 
 def _root_path(url: str) -> Path:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from app.errors import (
     InvalidPath,
+    PathConflict,
     StorageError,
     StorageFull,
     StoragePermissionDenied,
@@ -49,8 +50,12 @@ def _translation(error: OSError, path: str) -> Exception:
         return StoragePermissionDenied(
             f"The storage does not let the server do this with {path!r}; its operator can tell why."
         )
-    if error.errno == errno.ENAMETOOLONG:
-        return InvalidPath(f"Invalid artifact path {path!r}: the storage takes no name so long.")
+    if error.errno == errno.ENOTDIR:
+        return PathConflict(
+            f"Cannot store {path!r}: a parent of it is a file; delete that or choose another path."
+        )
+    if error.errno in {errno.ENAMETOOLONG, errno.EILSEQ}:
+        return InvalidPath(f"Invalid artifact path {path!r}: the storage cannot have such a name.")
     if error.errno == errno.ETIMEDOUT:
         return StorageTimeout(f"The storage did not answer in time for {path!r}.")
     if error.errno in _UNAVAILABLE:

@@ -8,14 +8,17 @@ its file, and that the kernel lets go of when the process dies, however it dies.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from zlib import crc32
 
-from app.paths import RESERVED_PREFIX, ArtifactPath
+from app.paths import RESERVED_PREFIX
 from app.storage.local.tree import Tree
+
+logger = logging.getLogger(__name__)
 
 _STAGING = (RESERVED_PREFIX, "staging")
 _LOCKS = (RESERVED_PREFIX, "locks")
@@ -50,9 +53,14 @@ class Reserve:
             while True:
                 name = secrets.token_hex(16)
                 descriptor = os.open(name, _NEW_FILE, 0o666, dir_fd=staging)
-                # Between the two calls a sweeper may have taken the file for a leftover.
-                if _locked(descriptor) and os.fstat(descriptor).st_nlink:
-                    return descriptor, name
+                try:
+                    # Between the two calls a sweeper may have taken the file for a leftover.
+                    if _locked(descriptor) and os.fstat(descriptor).st_nlink:
+                        return descriptor, name
+                except BaseException:
+                    os.unlink(name, dir_fd=staging)
+                    os.close(descriptor)
+                    raise
                 os.close(descriptor)
 
     def remove_file(self, name: str) -> None:
@@ -73,20 +81,19 @@ class Reserve:
         swept = 0
         with self.staging() as staging:
             for name in os.listdir(staging):
-                with suppress(FileNotFoundError):
-                    descriptor = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=staging)
-                    try:
-                        if _locked(descriptor):
-                            os.unlink(name, dir_fd=staging)
-                            swept += 1
-                    finally:
-                        os.close(descriptor)
+                try:
+                    swept += _sweep(staging, name)
+                except FileNotFoundError:
+                    continue  # finished, or swept by somebody else
+                except OSError as error:
+                    logger.warning("Cannot sweep %a: %s; remove it by hand.", name, error.strerror)
         return swept
 
     @contextmanager
-    def path_lock(self, path: ArtifactPath) -> Iterator[None]:
-        """Keeps every other change of `path` out, also those of other workers and hosts."""
-        with self._lock(f"path-{crc32(str(path).encode()) % _PATH_LOCKS:02x}", fcntl.LOCK_EX):
+    def path_lock(self, segments: Sequence[str]) -> Iterator[None]:
+        """Keeps every other change of that path out, also those of other workers and hosts."""
+        number = crc32(os.fsencode("/".join(segments))) % _PATH_LOCKS
+        with self._lock(f"path-{number:02x}", fcntl.LOCK_EX):
             yield
 
     @contextmanager
@@ -111,6 +118,18 @@ class Reserve:
             yield
         finally:
             os.close(descriptor)
+
+
+def _sweep(staging: int, name: str) -> bool:
+    """Removes the file unless a living upload holds it; says whether it did."""
+    descriptor = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=staging)
+    try:
+        orphaned = _locked(descriptor)
+        if orphaned:
+            os.unlink(name, dir_fd=staging)
+        return orphaned
+    finally:
+        os.close(descriptor)
 
 
 def _locked(descriptor: int) -> bool:

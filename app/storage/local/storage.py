@@ -6,15 +6,17 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 
 from app.errors import ArtifactIsDirectory, ArtifactNotFound, StorageFull
 from app.paths import ArtifactPath
 from app.storage.base import UNCONDITIONAL, ByteRange, Entry, Precondition, RangeNotSatisfiable, Span
 from app.storage.local.download import LocalDownload
-from app.storage.local.entries import children, entry_at, file_entry, present
+from app.storage.local.entries import entry_at, file_entry
 from app.storage.local.failures import translated
+from app.storage.local.listing import level, walk
 from app.storage.local.reserve import Reserve
-from app.storage.local.tree import Tree, remove
+from app.storage.local.tree import Tree, remove_tree
 from app.storage.local.upload import LocalUpload
 
 # O_NONBLOCK: a FIFO that takes the place of a file at the last moment must not hang the thread.
@@ -97,58 +99,39 @@ class LocalStorage:
     ) -> Iterator[Entry]:
         with translated(directory):
             try:
-                if recursive:
-                    yield from self._walk(directory, "", after or "")
-                else:
-                    yield from self._level(directory, after or "")
+                listed = walk if recursive else level
+                yield from listed(self._tree, directory, after or "")
             except (FileNotFoundError, NotADirectoryError):
                 return
 
-    def _level(self, directory: ArtifactPath, after: str) -> Iterator[Entry]:
-        with self._tree.directory(directory.segments) as descriptor:
-            listed = children(descriptor, directory)
-            yield from present(descriptor, [child for child in listed if child.path.name > after])
-
-    def _walk(self, directory: ArtifactPath, prefix: str, after: str) -> Iterator[Entry]:
-        """The artifacts below `directory`; `prefix` is its path, with a slash, from where we began."""
-        with self._tree.directory(directory.segments) as descriptor:
-            for child in children(descriptor, directory, slash=True):
-                relative = prefix + child.sort_key
-                if not child.is_dir and relative > after:
-                    yield from present(descriptor, [child])
-                # A directory that sorts before `after` may still hold what sorts behind it.
-                elif child.is_dir and (relative > after or after.startswith(relative)):
-                    try:
-                        yield from self._walk(child.path, relative, after)
-                    except (FileNotFoundError, NotADirectoryError):
-                        continue  # removed or replaced meanwhile
-
     def delete(self, path: ArtifactPath, *, precondition: Precondition = UNCONDITIONAL) -> None:
-        with translated(path):
-            with self._reserve.path_lock(path):
-                entry = self._stat_or_none(path)
-                precondition.require(path, entry)
-                if entry is None or not entry.is_dir:
-                    self._remove(path)  # links and special files, which are no artifacts, as well
-            if entry is not None and entry.is_dir:
-                self._remove(path)  # may take long, and a tree has no ETag that others could demand
-
-    def _stat_or_none(self, path: ArtifactPath) -> Entry | None:
-        try:
-            return self.stat(path)
-        except ArtifactNotFound:
-            return None
-
-    def _remove(self, path: ArtifactPath) -> None:
         parents = path.segments[:-1]
-        try:
-            with self._tree.directory(parents) as parent:
-                remove(parent, path.name)
-                if self._durable:
-                    os.fsync(parent)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        self._tree.prune(parents)
+        with translated(path):
+            try:
+                with self._tree.directory(parents) as parent:
+                    self._remove(path, precondition, parent)
+                    if self._durable:
+                        os.fsync(parent)
+            except (FileNotFoundError, NotADirectoryError):
+                precondition.require(path, None)
+            else:
+                self._tree.prune(parents)
+
+    def _remove(self, path: ArtifactPath, precondition: Precondition, parent: int) -> None:
+        """Raises `FileNotFoundError` if there is nothing to remove."""
+        with self._reserve.path_lock(path.segments):
+            try:
+                entry: Entry | None = entry_at(parent, path)
+            except FileNotFoundError:
+                entry = None
+            precondition.require(path, entry)
+            if entry is None or not entry.is_dir:
+                # What is no artifact, such as a link, goes too. A directory came this moment, and stays.
+                with suppress(IsADirectoryError):
+                    os.unlink(path.name, dir_fd=parent)
+                return
+        # Not under the lock of the directory: each artifact in it has its own.
+        remove_tree(parent, path.segments, self._reserve.path_lock)
 
     def check(self) -> None:
         with translated(ArtifactPath()), self._tree.directory(()) as descriptor:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from app.errors import StorageUnavailable
@@ -96,27 +96,20 @@ def _step(parent: int, segment: str) -> int:
     return child
 
 
-def remove(parent: int, name: str) -> None:
-    """Removes `name` in the directory `parent` with all that is below it; links, not their targets."""
-    try:
-        os.unlink(name, dir_fd=parent)
-    except FileNotFoundError:
-        return
-    except (IsADirectoryError, PermissionError) as error:  # POSIX says EPERM for a directory, Linux EISDIR
-        try:
-            _remove_directory(parent, name)
-        except NotADirectoryError:
-            if isinstance(error, PermissionError):
-                raise error from None
-            return  # it was a directory, which is gone; the file came later
+def remove_tree(
+    parent: int, segments: Sequence[str], lock: Callable[[Sequence[str]], AbstractContextManager[None]]
+) -> None:
+    """Removes the directory at `segments`, opened from `parent`, with all that is below it.
 
-
-def _remove_directory(parent: int, name: str) -> None:
+    Links are removed, not their targets. Each file is removed under its own `lock`, so that no
+    commit to its path is between its last look and its rename.
+    """
+    name = segments[-1]
     with suppress(FileNotFoundError):
         descriptor = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
         try:
             for child in os.listdir(descriptor):
-                remove(descriptor, child)
+                _remove_child(descriptor, [*segments, child], lock)
         finally:
             os.close(descriptor)
         try:
@@ -125,3 +118,20 @@ def _remove_directory(parent: int, name: str) -> None:
             # An upload that came while we removed put something new into it: that stays.
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
+
+
+def _remove_child(
+    parent: int, segments: Sequence[str], lock: Callable[[Sequence[str]], AbstractContextManager[None]]
+) -> None:
+    try:
+        with lock(segments):
+            os.unlink(segments[-1], dir_fd=parent)
+    except FileNotFoundError:
+        return
+    except (IsADirectoryError, PermissionError) as error:  # POSIX says EPERM for a directory, Linux EISDIR
+        try:
+            remove_tree(parent, segments, lock)
+        except NotADirectoryError:
+            if isinstance(error, PermissionError):
+                raise error from None
+            return  # it was a directory, which is gone; the file came later

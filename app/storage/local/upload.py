@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import secrets
 import time
 from contextlib import suppress
 from typing import Self
 
-from app.errors import PathConflict, StorageUnavailable
+from app.errors import PathConflict, StorageError, StorageUnavailable
 from app.paths import ArtifactPath
 from app.storage.base import Entry, Precondition
 from app.storage.local.entries import entry_at, file_entry
 from app.storage.local.failures import translated
 from app.storage.local.reserve import Reserve
 from app.storage.local.tree import Tree
+
+logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 64
 _MILLISECOND = 1_000_000  # in nanoseconds
@@ -25,6 +29,7 @@ class LocalUpload:
 
     created = False
     _open = False
+    _made_directories = False
 
     def __init__(
         self, tree: Tree, reserve: Reserve, path: ArtifactPath, precondition: Precondition, *, durable: bool
@@ -32,10 +37,11 @@ class LocalUpload:
         self._tree = tree
         self._reserve = reserve
         self._path = path
+        self._parents = path.segments[:-1]
         self._precondition = precondition
         self._durable = durable
-        self._require()
         with translated(path):
+            self._require()
             self._descriptor, self._staged_name = reserve.new_file()
         self._open = True
 
@@ -49,7 +55,7 @@ class LocalUpload:
         try:
             with translated(self._path):
                 self._finish_file()
-                with self._reserve.path_lock(self._path):
+                with self._reserve.path_lock(self._path.segments):
                     self.created = self._require() is None
                     self._rename_into_place()
                 if self._durable:
@@ -74,39 +80,67 @@ class LocalUpload:
 
     def _require(self) -> Entry | None:
         """What is to be replaced, None if nothing; raises if it may not be."""
-        current = current_entry(self._tree, self._path)
+        current = self._current()
         self._precondition.require(self._path, current)
         return current
 
+    def _current(self) -> Entry | None:
+        try:
+            with self._tree.directory(self._parents) as parent:
+                entry = entry_at(parent, self._path)
+            if not entry.is_dir:
+                return entry
+            with self._tree.directory(self._path.segments) as directory:
+                if os.listdir(directory):
+                    raise self._directory_in_the_way()
+        except FileNotFoundError:
+            pass
+        return None
+
     def _rename_into_place(self) -> None:
-        parents = self._path.segments[:-1]
         for _ in range(_ATTEMPTS):
             try:
-                with self._tree.directory(parents) as parent, self._reserve.staging() as staging:
+                with self._tree.directory(self._parents) as parent, self._reserve.staging() as staging:
                     os.rename(self._staged_name, self._path.name, src_dir_fd=staging, dst_dir_fd=parent)
                     return
-            except FileNotFoundError:
-                # Not there yet, or removed this moment together with its last artifact.
-                with suppress(FileNotFoundError), self._reserve.directories_lock():
-                    self._tree.make_directories(parents, durable=self._durable)
+            except FileNotFoundError as error:
+                if not os.fstat(self._descriptor).st_nlink:
+                    raise StorageError("Somebody removed the file of an upload in progress.") from error
+                # A parent is not there yet, or was removed this moment with its last artifact.
+                self._make_parents()
             except IsADirectoryError:
                 self._remove_empty_directory()
         raise StorageUnavailable(f"The directories of {str(self._path)!r} keep vanishing; try again later.")
 
+    def _make_parents(self) -> None:
+        self._made_directories = True
+        with suppress(FileNotFoundError), self._reserve.directories_lock():
+            self._tree.make_directories(self._parents, durable=self._durable)
+
     def _remove_empty_directory(self) -> None:
         """Makes way for the artifact: a directory without artifacts is as good as none."""
-        with suppress(FileNotFoundError), self._tree.directory(self._path.segments[:-1]) as parent:
-            try:
+        try:
+            with self._tree.directory(self._parents) as parent:
                 os.rmdir(self._path.name, dir_fd=parent)
-            except OSError as error:
-                raise directory_in_the_way(self._path) from error
+        except FileNotFoundError:
+            return  # somebody else did it
+        except OSError as error:
+            if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise self._directory_in_the_way() from error
+            raise
+
+    def _directory_in_the_way(self) -> PathConflict:
+        return PathConflict(
+            f"Cannot store {str(self._path)!r}: it is a directory with content; "
+            "delete that or choose another path."
+        )
 
     def _sync_names(self) -> None:
         try:
-            with self._tree.directory(self._path.segments[:-1]) as parent:
+            with self._tree.directory(self._parents) as parent:
                 os.fsync(parent)
             self._reserve.await_directories()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return  # deleted again by somebody else, which is not our failure
         except BaseException:
             self._withdraw()
@@ -121,9 +155,9 @@ class LocalUpload:
             return
         ours = os.fstat(self._descriptor)
         with (
-            self._reserve.path_lock(self._path),
-            suppress(FileNotFoundError),
-            self._tree.directory(self._path.segments[:-1]) as parent,
+            self._reserve.path_lock(self._path.segments),
+            suppress(FileNotFoundError, NotADirectoryError),
+            self._tree.directory(self._parents) as parent,
         ):
             there = os.stat(self._path.name, dir_fd=parent, follow_symlinks=False)
             if os.path.samestat(ours, there):
@@ -133,9 +167,11 @@ class LocalUpload:
         if not self._open:
             return
         try:
-            with translated(self._path):
-                self._reserve.remove_file(self._staged_name)
-                self._tree.prune(self._path.segments[:-1])
+            self._reserve.remove_file(self._staged_name)
+            if self._made_directories:
+                self._tree.prune(self._parents)
+        except (OSError, StorageError) as error:
+            logger.warning("Left an aborted upload to the sweeper: %r", error)
         finally:
             self._close()
 
@@ -151,32 +187,3 @@ class LocalUpload:
 
     def __exit__(self, *exc: object) -> None:
         self.abort()
-
-
-def current_entry(tree: Tree, path: ArtifactPath) -> Entry | None:
-    """The artifact at `path`, or None where an upload would create one.
-
-    Raises `PathConflict` where a directory with content, or a file for a parent, is in the way.
-    """
-    with translated(path):
-        try:
-            with tree.directory(path.segments[:-1]) as parent:
-                entry = entry_at(parent, path)
-            if not entry.is_dir:
-                return entry
-            with tree.directory(path.segments) as directory:
-                if os.listdir(directory):
-                    raise directory_in_the_way(path)
-        except FileNotFoundError:
-            pass
-        except NotADirectoryError as error:
-            raise PathConflict(
-                f"Cannot store {str(path)!r}: a parent of it is a file; delete that or choose another path."
-            ) from error
-        return None
-
-
-def directory_in_the_way(path: ArtifactPath) -> PathConflict:
-    return PathConflict(
-        f"Cannot store {str(path)!r}: it is a directory with content; delete that or choose another path."
-    )

@@ -1,0 +1,98 @@
+"""The entries of a directory, or of the tree below it, in order.
+
+Links, special files, the server's own names and names that no artifact may have are left out.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from app.errors import InvalidPath
+from app.paths import RESERVED_PREFIX, ArtifactPath
+from app.storage.base import Entry
+from app.storage.local.entries import entry_at
+from app.storage.local.tree import Tree
+
+logger = logging.getLogger(__name__)
+
+
+class _Child(NamedTuple):
+    sort_key: str
+    """A directory's name with a slash, where order is that of the paths below it."""
+    name: str
+    is_dir: bool
+
+
+def level(tree: Tree, directory: ArtifactPath, after: str) -> Iterator[Entry]:
+    """The entries in `directory` whose names sort after `after`, sorted by name."""
+    with tree.directory(directory.segments) as descriptor:
+        later = [child for child in _children(descriptor, slash="") if child.sort_key > after]
+        for child, path in _legal(later, directory):
+            yield from _present(descriptor, path, child)
+
+
+def walk(tree: Tree, directory: ArtifactPath, after: str, prefix: str = "") -> Iterator[Entry]:
+    """The artifacts below `directory` whose relative paths sort after `after`, sorted by path.
+
+    `prefix` is the path of `directory`, with a slash, from where the walk began.
+    """
+    with tree.directory(directory.segments) as descriptor:
+        # A directory that sorts before `after` may still hold what sorts behind it.
+        later = [
+            child
+            for child in _children(descriptor, slash="/")
+            if (relative := prefix + child.sort_key) > after or (child.is_dir and after.startswith(relative))
+        ]
+        for child, path in _legal(later, directory):
+            if not child.is_dir:
+                yield from _present(descriptor, path, child)
+            else:
+                with suppress(FileNotFoundError, NotADirectoryError):  # removed or replaced meanwhile
+                    yield from walk(tree, path, after, prefix + child.sort_key)
+
+
+def _children(descriptor: int, *, slash: str) -> list[_Child]:
+    found = []
+    with os.scandir(descriptor) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                found.append(_Child(entry.name + slash, entry.name, True))
+            elif entry.is_file(follow_symlinks=False):
+                found.append(_Child(entry.name, entry.name, False))
+    found.sort()
+    return found
+
+
+def _legal(children: list[_Child], directory: ArtifactPath) -> Iterator[tuple[_Child, ArtifactPath]]:
+    """Those of `children` that can be artifacts or directories of them, with their paths."""
+    foreign = 0
+    for child in children:
+        try:
+            path = directory / child.name
+        except InvalidPath:
+            if not child.name.casefold().startswith(RESERVED_PREFIX):
+                foreign += 1
+                example = child.name
+            continue
+        yield child, path
+    if foreign:
+        logger.warning(
+            "Left %d names out of the listing of %a that no artifact may have, such as %a; "
+            "rename them to make them visible.",
+            foreign,
+            str(directory),
+            example,
+        )
+
+
+def _present(descriptor: int, path: ArtifactPath, child: _Child) -> Iterator[Entry]:
+    """The child's entry, unless it is gone by now."""
+    if child.is_dir:
+        yield Entry(path, is_dir=True)
+    else:
+        with suppress(FileNotFoundError):
+            yield entry_at(descriptor, path)
