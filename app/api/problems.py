@@ -55,8 +55,14 @@ def answer_for(error: errors.ArtifactError) -> Answer:
     return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
 
 
-def problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+def problem(
+    request: Request, status: int, code: str, message: str, headers: dict[str, str] | None = None
+) -> Response:
     """An error in the form that MLflow clients read."""
+    headers = headers or {}
+    if "expect" in request.headers:
+        # The client may now send the body or not, so what comes next cannot be told from it.
+        headers["Connection"] = "close"
     return JSONResponse({"error_code": code, "message": message}, status, headers)
 
 
@@ -70,7 +76,7 @@ def install(app: FastAPI) -> None:
 async def _artifact_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.ArtifactError)
     if isinstance(error, errors.StorageError):
-        cause = f" Cause: {error.__cause__!r}" if error.__cause__ else ""
+        cause = f" Cause: {error.__cause__}" if error.__cause__ else ""
         logger.error("%s %a: %s%s", request.method, request.scope["path"], error, cause)
     status, code = answer_for(error)
     headers = {}
@@ -78,10 +84,7 @@ async def _artifact_error(request: Request, error: Exception) -> Response:
         headers["Content-Range"] = f"bytes */{error.entry.size}"
     if status == 503:
         headers["Retry-After"] = RETRY_AFTER_SECONDS
-    if "expect" in request.headers:
-        # The client may now send the body or not, so what comes next cannot be told from it.
-        headers["Connection"] = "close"
-    return problem(status, code, str(error), headers)
+    return problem(request, status, code, str(error), headers)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
@@ -92,12 +95,12 @@ async def _http_exception(request: Request, error: Exception) -> Response:
             f"There is no route {request.scope['path']!r}. This server serves artifacts only, below "
             "/api/2.0/mlflow-artifacts/ and /v1/artifacts/; all else is the tracking server's."
         )
-        return problem(404, "ENDPOINT_NOT_FOUND", message)
+        return problem(request, 404, "ENDPOINT_NOT_FOUND", message)
     headers = {"Allow": ", ".join(allowed_methods(request))}
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=headers)
     message = f"The method {request.method!r} is not allowed here; allowed are: {headers['Allow']}."
-    return problem(405, "INVALID_PARAMETER_VALUE", message, headers)
+    return problem(request, 405, "INVALID_PARAMETER_VALUE", message, headers)
 
 
 def allowed_methods(request: Request) -> list[str]:
@@ -117,4 +120,5 @@ def allowed_methods(request: Request) -> list[str]:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     """A defect of ours. The traceback is in the log, where uvicorn writes it."""
-    return problem(500, "INTERNAL_ERROR", "The server failed in an unexpected way; its log has the cause.")
+    message = "The server failed in an unexpected way; its log has the cause."
+    return problem(request, 500, "INTERNAL_ERROR", message)

@@ -108,7 +108,7 @@ class DownloadResponse(Response):
             await send({"type": "http.response.body", "body": b""})
         except StorageError as error:
             path = str(self._download.entry.path)
-            logger.error("Cut the download of %a: %s Cause: %r", path, error, error.__cause__)
+            logger.error("Cut the download of %a: %s Cause: %s", path, error, error.__cause__)
         finally:
             gone.cancel()
 

@@ -1,0 +1,89 @@
+"""The parts put together: what the application does beside answering, and when something is amiss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app import config
+from app.main import create_app
+from app.paths import ArtifactPath
+from app.storage.base import Entry
+from app.storage.local import LocalSettings, LocalStorage, open_storage
+from tests.support.event_loop import run, until
+
+
+def opened(root: Path) -> LocalStorage:
+    return open_storage(str(root), LocalSettings.model_validate({}), read_only=False)
+
+
+def settings(**values: Any) -> config.Settings:
+    return config.settings_class()(**values)
+
+
+def test_the_sweeper_goes_on_after_any_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = opened(tmp_path / "root")
+    sweeps: list[int] = []
+
+    def sweep() -> int:
+        sweeps.append(len(sweeps))
+        if len(sweeps) < 3:
+            raise RuntimeError("a defect")
+        return 2
+
+    monkeypatch.setattr(storage, "sweep", sweep)
+    app = create_app(settings(sweep_interval=0.001), storage)
+
+    async def main() -> None:
+        async with app.router.lifespan_context(app):
+            await until(lambda: len(sweeps) >= 4)
+
+    caplog.set_level("INFO")
+    run(main())
+    assert caplog.text.count("Could not look") == 2
+    assert "Removed 2 uploads" in caplog.text
+
+
+def test_a_defect_is_a_500_in_json_that_shows_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = opened(tmp_path / "root")
+
+    def stat(path: ArtifactPath) -> Entry:
+        raise RuntimeError("a secret defect")
+
+    monkeypatch.setattr(storage, "stat", stat)
+    transport = httpx.ASGITransport(create_app(settings(), storage), raise_app_exceptions=False)
+
+    async def main() -> None:
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            answer = await client.get("/v1/artifacts/a")
+        assert answer.status_code == 500
+        assert answer.json()["error_code"] == "INTERNAL_ERROR"
+        assert "secret" not in answer.text
+
+    run(main())
+
+
+def test_a_storage_failure_is_logged_with_its_cause_and_answered_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "root"
+    storage = opened(root)
+    transport = httpx.ASGITransport(create_app(settings(), storage))
+    root.rename(tmp_path / "elsewhere")
+
+    async def main() -> None:
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            answer = await client.get("/v1/artifacts/a")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
+        assert str(root) not in answer.text
+
+    run(main())
+    assert str(root) in caplog.text
