@@ -45,16 +45,17 @@ lock: $(DEV)/installed
 	$(DEV)/bin/$(LOCK) --group build --output-file requirements.lock
 	$(DEV)/bin/$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
-$(RUN)/installed: requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(RUN)
-	$(RUN)/bin/python -m pip install --quiet --require-hashes -r requirements.lock
-	$(RUN)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	touch $@
+$(RUN)/installed: requirements.lock
+$(DEV)/installed: requirements-dev.lock
 
-$(DEV)/installed: requirements-dev.lock pyproject.toml
-	$(PYTHON) -m venv $(DEV)
-	$(DEV)/bin/python -m pip install --quiet --require-hashes -r requirements-dev.lock
-	$(DEV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11) and \
+	"Python 3.11 or newer is needed; name one: make PYTHON=python3.12")
+
+$(RUN)/installed $(DEV)/installed: pyproject.toml
+	@$(PYTHON) -c '$(NEW_ENOUGH)'
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r $(filter %.lock,$^)
+	$(@D)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 clean:
