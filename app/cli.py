@@ -20,6 +20,7 @@ from uvicorn.supervisors import Multiprocess
 from app import __version__, config
 from app.errors import ArtifactError
 from app.main import open_app, open_storage
+from app.protocol import HttpProtocol
 
 _BACKLOG = 2048
 _HUNG_SECONDS = 30
@@ -100,7 +101,7 @@ def _serve(loaded: config.Loaded) -> int:
             partial(open_app, settings.model_dump() | {"default_artifact_root": root}),
             factory=True,
             loop="uvloop",
-            http="httptools",
+            http=HttpProtocol,
             ws="none",
             workers=settings.workers,
             access_log=settings.access_log,

@@ -57,16 +57,17 @@ class Gateway:
         self._access.require(Action.WRITE, path)
         _require_plain_body(request.headers)
         digests = Digests(request.headers)
-        length = request.headers.get("content-length")
+        announced = request.headers.get("content-length")
+        length = None if announced is None else int(announced)
         create = partial(
             self._storage.create,
             path,
-            size=None if length is None else int(length),
+            size=length,
             precondition=conditions.write_precondition(request.headers),
         )
         upload = await self._threads.acquire(create, Upload.abort)
         try:
-            await receive(request.stream(), upload, digests, self._threads)
+            await receive(request.stream(), length, upload, digests, self._threads)
             digests.verify()
             entry = await self._threads.run(upload.commit)
         except BaseException:

@@ -28,12 +28,18 @@ MAX_PIECES = 256
 
 
 async def receive(
-    body: AsyncIterator[bytes], upload: Upload, digests: Digests, threads: StorageThreads
+    body: AsyncIterator[bytes],
+    length: int | None,
+    upload: Upload,
+    digests: Digests,
+    threads: StorageThreads,
 ) -> None:
     """Writes the whole body to `upload` and feeds `digests` with it.
 
-    Raises `UploadInterrupted` if the client breaks off. However it ends, no write is running then.
+    Raises `UploadInterrupted` if the client breaks off, or if there are not the `length` bytes that
+    it announced. However it ends, no write is running then.
     """
+    received = 0
     writing: asyncio.Future[None] | None = None
     pieces: list[bytes] = []
     size = 0
@@ -46,6 +52,7 @@ async def receive(
         async for piece in body:
             pieces.append(piece)
             size += len(piece)
+            received += len(piece)
             if size >= BATCH_BYTES or len(pieces) >= MAX_PIECES:
                 if writing is not None:
                     await writing
@@ -57,6 +64,8 @@ async def receive(
             await writing
         if size:
             await threads.run(write, b"".join(pieces))
+        if length is not None and received != length:
+            raise UploadInterrupted(f"{received} bytes arrived of the {length} that were announced.")
     except ClientDisconnect:
         raise UploadInterrupted("The client broke off before the whole artifact had arrived.") from None
     finally:

@@ -110,7 +110,16 @@ class Body:
 
 
 def received(body: Body, upload: FakeUpload, threads: StorageThreads) -> Coroutine[Any, Any, None]:
-    return receive(aiter(body), upload, Digests(NO_DIGESTS), threads)
+    return receive(aiter(body), None, upload, Digests(NO_DIGESTS), threads)
+
+
+@pytest.mark.parametrize("announced", [0, 4, 6])
+def test_a_body_of_another_length_than_announced_is_interrupted(
+    threads: StorageThreads, announced: int
+) -> None:
+    digests = Digests(NO_DIGESTS)
+    with pytest.raises(UploadInterrupted, match=f"5 bytes arrived of the {announced}"):
+        asyncio.run(receive(aiter(Body([b"12", b"345"])), announced, FakeUpload(), digests, threads))
 
 
 class TestReceive:
@@ -125,7 +134,7 @@ class TestReceive:
         upload = FakeUpload()
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(transfer, "BATCH_BYTES", batch)
-            asyncio.run(receive(aiter(Body(pieces)), upload, digests, threads))
+            asyncio.run(receive(aiter(Body(pieces)), None, upload, digests, threads))
         assert b"".join(upload.written) == whole
         assert all(len(data) >= batch for data in upload.written[:-1])
         assert b"" not in upload.written

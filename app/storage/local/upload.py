@@ -88,13 +88,18 @@ class LocalUpload:
         try:
             with self._tree.directory(self._parents) as parent:
                 entry = entry_at(parent, self._path)
-            if not entry.is_dir:
-                return entry
+        except FileNotFoundError:
+            return None
+        if not entry.is_dir:
+            return entry
+        try:
             with self._tree.directory(self._path.segments) as directory:
                 if os.listdir(directory):
                     raise self._directory_in_the_way()
         except FileNotFoundError:
-            pass
+            return None
+        except NotADirectoryError:
+            return self._current()  # the directory was replaced by an artifact this moment
         return None
 
     def _rename_into_place(self) -> None:
@@ -131,7 +136,7 @@ class LocalUpload:
 
     def _directory_in_the_way(self) -> PathConflict:
         return PathConflict(
-            f"Cannot store {str(self._path)!r}: it is a directory with content; "
+            f"Cannot store {str(self._path)!r}: it is a directory that is not empty; "
             "delete that or choose another path."
         )
 
