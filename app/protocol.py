@@ -2,7 +2,8 @@
 
 The parser takes `Upgrade` for the end of HTTP and drops the body behind it, which for a PUT with
 `Upgrade: h2c` (Java's client sends that by default) means an empty artifact. It gives trailers out
-as headers. And it collects a head of any size. Its errors are made ours here, too.
+as headers. It collects a head of any size, and cuts a fragment off the target. Its errors are made
+ours here, too.
 """
 
 from __future__ import annotations
@@ -52,6 +53,11 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head = True
         self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        if b"#" in url:  # would be cut off, and another artifact be meant than was named
+            raise ValueError("a fragment is no part of a request target")
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # what comes behind the body are trailers, which nobody asked for

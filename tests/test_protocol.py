@@ -131,6 +131,7 @@ def test_a_large_body_before_the_next_request_is_no_large_head(server: Server, f
     "request_bytes",
     [
         b"this is not HTTP\r\n\r\n",
+        head("PUT", "/v1/artifacts/a#b", "Content-Length: 1") + b"x",
         head("PUT", "/v1/artifacts/a", "Content-Length: 1", "Content-Length: 2") + b"x",
         head("PUT", "/v1/artifacts/a", "Content-Length: 1", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
         head("PUT", "/v1/artifacts/a", "Content-Length: -1") + b"x",
