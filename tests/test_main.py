@@ -7,11 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from app import config
 from app.main import create_app
 from app.paths import ArtifactPath
-from app.storage.base import Entry
+from app.storage.base import ByteRange, Download
 from app.storage.local import LocalSettings, LocalStorage, open_storage
 from tests.support.event_loop import run, until
 
@@ -54,10 +55,10 @@ def test_a_defect_is_a_500_in_json_that_shows_nothing_of_it(
 ) -> None:
     storage = opened(tmp_path / "root")
 
-    def stat(path: ArtifactPath) -> Entry:
+    def read(path: ArtifactPath, wanted: ByteRange | None = None) -> Download:
         raise RuntimeError("a secret defect")
 
-    monkeypatch.setattr(storage, "stat", stat)
+    monkeypatch.setattr(storage, "read", read)
     transport = httpx.ASGITransport(create_app(settings(), storage), raise_app_exceptions=False)
 
     async def main() -> None:
@@ -87,3 +88,11 @@ def test_a_storage_failure_is_logged_with_its_cause_and_answered_without_it(
 
     run(main())
     assert str(root) in caplog.text
+
+
+def test_a_static_prefix_can_hide_none_of_the_routes(tmp_path: Path) -> None:
+    app = create_app(settings(), opened(tmp_path / "root"))
+    routes = {"/docs", "/openapi.json", *app.openapi()["paths"]}
+    for route in {"/" + path.split("/")[1] for path in routes}:
+        with pytest.raises(ValidationError, match="routes of the server itself"):
+            settings(static_prefix=route)

@@ -12,14 +12,11 @@ from starlette.responses import JSONResponse, Response
 
 from app.api import openapi
 from app.api.gateway import Gateway
-from app.api.schemas import ArtifactEntry, Listing, StoredArtifact
+from app.api.schemas import DEFAULT_RESULTS, MAX_RESULTS, ArtifactEntry, Listing, StoredArtifact
 from app.api.target import query_parameter
 from app.errors import InvalidPath, InvalidRequest
 from app.paths import ArtifactPath
 from app.storage.base import Entry
-
-MAX_RESULTS = 10_000
-DEFAULT_RESULTS = 1_000
 
 
 def router(gateway: Gateway) -> APIRouter:

@@ -77,7 +77,12 @@ def range_holds(headers: Headers, entry: Entry) -> bool:
     put together (section 13.1.5 wants a strong validator).
     """
     values = headers.getlist("if-range")
-    return not values or values == [f'"{entry.etag}"']
+    return not values or values == [entity_tag(entry)]
+
+
+def entity_tag(entry: Entry) -> str:
+    """The artifact's ETag as it stands in a header (section 8.8.3)."""
+    return f'"{entry.etag}"'
 
 
 def http_date(moment: datetime) -> str:

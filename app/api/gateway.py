@@ -73,7 +73,9 @@ class Gateway:
         except BaseException:
             await self._threads.run(upload.abort)
             raise
-        return Stored(entry, upload.created, digests.response_headers() | {"ETag": f'"{entry.etag}"'})
+        return Stored(
+            entry, upload.created, digests.response_headers() | {"ETag": conditions.entity_tag(entry)}
+        )
 
     async def download(self, request: Request, path: ArtifactPath) -> Response:
         """The artifact, the range of it that was asked for, or 304."""

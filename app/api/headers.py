@@ -8,7 +8,7 @@ from mimetypes import MimeTypes
 from os.path import splitext
 from urllib.parse import quote
 
-from app.api.conditions import http_date
+from app.api.conditions import entity_tag, http_date
 from app.storage.base import Entry, Span
 
 TEXT_EXTENSIONS = frozenset(
@@ -60,7 +60,7 @@ def artifact_headers(entry: Entry, part: Span | None = None) -> dict[str, str]:
 
 def validators(entry: Entry) -> dict[str, str]:
     """What a cache needs to revalidate; all that a 304 carries (RFC 9110, section 15.4.5)."""
-    headers = {"ETag": f'"{entry.etag}"', "Cache-Control": "no-cache"}
+    headers = {"ETag": entity_tag(entry), "Cache-Control": "no-cache"}
     if entry.modified is not None:
         # Never later than Date (section 8.8.2.1), also when the clock was set back.
         headers["Last-Modified"] = http_date(min(entry.modified, datetime.now(UTC)))

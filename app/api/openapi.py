@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
-from app.api.schemas import Problem, StoredArtifact
+from app.api.schemas import DEFAULT_RESULTS, MAX_RESULTS, Problem, StoredArtifact
 
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
@@ -105,7 +105,13 @@ LISTING_PARAMETERS = [
         "recursive", "Artifacts at any depth instead of one level", "query", type="boolean", default=False
     ),
     _parameter(
-        "max_results", "Entries on a page", "query", type="integer", minimum=1, maximum=10_000, default=1_000
+        "max_results",
+        "Entries on a page",
+        "query",
+        type="integer",
+        minimum=1,
+        maximum=MAX_RESULTS,
+        default=DEFAULT_RESULTS,
     ),
     _parameter("page_token", "`next_page_token` of the page before", "query"),
 ]

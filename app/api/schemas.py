@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.conditions import entity_tag
 from app.storage.base import Entry
 
 
@@ -34,8 +35,12 @@ class ArtifactEntry(BaseModel):
             is_dir=entry.is_dir,
             size=entry.size,
             modified=entry.modified,
-            etag=None if entry.etag is None else f'"{entry.etag}"',
+            etag=None if entry.etag is None else entity_tag(entry),
         )
+
+
+MAX_RESULTS = 10_000
+DEFAULT_RESULTS = 1_000
 
 
 class Listing(BaseModel):

@@ -132,7 +132,7 @@ def test_a_fifo_that_takes_an_artifacts_place_at_the_last_moment_does_not_hang(
     looked_at = storage.stat(path("a"))
     (root / "a").unlink()
     os.mkfifo(root / "a")
-    monkeypatch.setattr(LocalStorage, "stat", lambda self, path: looked_at)
+    monkeypatch.setattr("app.storage.local.storage.entry_at", lambda parent, path: looked_at)
     with pytest.raises(ArtifactNotFound):
         storage.read(path("a"))
 
@@ -150,7 +150,7 @@ def test_a_swap_between_look_and_open_finds_nothing(
         (root / "a").mkdir()
     elif swap == "socket":
         _bind_socket(root / "a")
-    monkeypatch.setattr(LocalStorage, "stat", lambda self, path: looked_at)
+    monkeypatch.setattr("app.storage.local.storage.entry_at", lambda parent, path: looked_at)
     with pytest.raises(ArtifactNotFound):
         storage.read(path("a"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ def entry_at(parent: int, path: ArtifactPath) -> Entry:
     if stat.S_ISDIR(status.st_mode):
         return Entry(path, is_dir=True)
     if not stat.S_ISREG(status.st_mode):
-        raise FileNotFoundError(path.name)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path.name)
     return file_entry(path, status)
 
 

@@ -21,8 +21,8 @@ from app.storage.local.upload import LocalUpload
 
 # O_NONBLOCK: a FIFO that takes the place of a file at the last moment must not hang the thread.
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-# By nothing, a file for a parent, a link, or a socket.
-_REPLACED_MEANWHILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
+# Nothing, a file for a parent, a link, or a socket, from the start or since we looked.
+_NO_ARTIFACT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
 
 
 class LocalStorage:
@@ -39,22 +39,23 @@ class LocalStorage:
         with translated(path):
             try:
                 with self._tree.directory(path.segments[:-1]) as parent:
-                    return Entry(path, is_dir=True) if path.is_root else entry_at(parent, path)
+                    return _look(parent, path)
             except (FileNotFoundError, NotADirectoryError):
                 raise _not_found(path) from None
 
     def read(self, path: ArtifactPath, wanted: ByteRange | None = None) -> LocalDownload:
-        entry = self.stat(path)
-        if entry.is_dir:
-            raise ArtifactIsDirectory(
-                f"The artifact path {str(path)!r} is a directory; list it, or name a file below it."
-            )
         with translated(path):
             try:
                 with self._tree.directory(path.segments[:-1]) as parent:
+                    # A look first: to open a device may do something to it.
+                    if _look(parent, path).is_dir:
+                        raise ArtifactIsDirectory(
+                            f"The artifact path {str(path)!r} is a directory; "
+                            "list it, or name a file below it."
+                        )
                     descriptor = os.open(path.name, _READ_FLAGS, dir_fd=parent)
             except OSError as error:
-                if error.errno in _REPLACED_MEANWHILE:
+                if error.errno in _NO_ARTIFACT:
                     raise _not_found(path) from None
                 raise
         try:
@@ -86,8 +87,8 @@ class LocalStorage:
         return LocalUpload(self._tree, self._reserve, path, precondition, durable=self._durable)
 
     def _require_room(self, path: ArtifactPath, size: int) -> None:
-        with translated(path), self._reserve.staging() as staging:
-            status = os.fstatvfs(staging)
+        with translated(path), self._tree.directory(()) as root:
+            status = os.fstatvfs(root)
         # Some file systems know no limit and say so with zero blocks.
         if status.f_blocks and size > status.f_bavail * status.f_frsize:
             raise StorageFull(
@@ -147,6 +148,10 @@ class LocalStorage:
 
     def close(self) -> None:
         """Nothing is held open between two calls."""
+
+
+def _look(parent: int, path: ArtifactPath) -> Entry:
+    return Entry(path, is_dir=True) if path.is_root else entry_at(parent, path)
 
 
 def _not_found(path: ArtifactPath) -> ArtifactNotFound:
