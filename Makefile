@@ -39,7 +39,7 @@ memory: $(DEV)/installed
 
 # For all platforms and every supported Python at once, with hashes and without a registry's address.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade pyproject.toml
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade --extra s3 pyproject.toml
 
 lock: $(DEV)/installed
 	$(DEV)/bin/$(LOCK) --group build --output-file requirements.lock

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from copy import deepcopy
 from functools import partial
 from typing import Any, Literal, get_args, get_origin
@@ -19,8 +20,10 @@ from uvicorn.supervisors import Multiprocess
 
 from app import __version__, config
 from app.errors import ArtifactError
+from app.fields import RefusedSetting, known_as
 from app.main import open_app, open_storage
 from app.protocol import HttpProtocol
+from app.storage.base import Storage
 
 _BACKLOG = 2048
 _HUNG_SECONDS = 30
@@ -36,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if command == "config":
             print(loaded.printed())
             return 0
+        if command == "check":
+            return _check(loaded)
         return _serve(loaded)
     except config.ConfigurationError as error:
         print(f"artifact-proxy: {error}", file=sys.stderr)
@@ -47,16 +52,17 @@ def _parser() -> argparse.ArgumentParser:
         prog="artifact-proxy",
         description="Serves artifacts over HTTP from one artifact root, to MLflow clients and all others.",
         epilog="Each value is taken from the first that has one: the flag, the ARTIFACT_PROXY_... "
-        "variable, MLflow's own variable, the configuration file, the default.",
+        "variable, MLflow's or AWS's own variable, the configuration file, the default.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
     parser.add_argument(
         "command",
         nargs="?",
-        choices=("serve", "config"),
+        choices=("serve", "check", "config"),
         default="serve",
-        help="serve (the default), or config: print the effective configuration and its origins",
+        help="serve (the default); check: try the artifact root out, and say what is missing; config: print "
+        "the effective configuration and its origins",
     )
     parser.add_argument("--version", action="version", version=f"artifact-proxy {__version__}")
     parser.add_argument(
@@ -71,9 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
-    variables = [config.variable_name(name)]
-    if name in config.MLFLOW_VARIABLES:
-        variables.append(config.MLFLOW_VARIABLES[name])
+    variables = [config.variable_name(name), *known_as(field)]
     flags = [config.flag_name(name)]
     if name == "default_artifact_root":
         flags.append("--artifacts-destination")
@@ -87,7 +91,8 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
         options = {"action": "store_true"}
         opposite = flags[0].replace("--no-", "--allow-")
         parser.add_argument(opposite, dest=name, action="store_false", help=f"the opposite of {flags[0]}")
-    default = str(field.default).lower() if isinstance(field.default, bool) else field.default or "none"
+    # A zero is a value.
+    default = str(field.default).lower() if isinstance(field.default, int) else field.default or "none"
     help_text = f"{field.description} (default: {default}) [{', '.join(variables)}]"
     parser.add_argument(*flags, dest=name, help=help_text.replace("%", "%%"), **options)
 
@@ -145,20 +150,50 @@ def _log_config() -> dict[str, Any]:
 
 def _prepare_storage(loaded: config.Loaded) -> str:
     """Finds out before the first request what would fail in each of them; gives the root's URL."""
-    name = loaded.name_used("default_artifact_root")
-    value = loaded.settings.default_artifact_root
-    try:
-        storage = open_storage(loaded.settings, prepare=True)
-    except ValueError as error:
-        raise config.ConfigurationError(f"{name}={value!r} cannot be used: {error}.") from None
-    try:
-        storage.check()
+    with closing(_open(loaded)) as storage:
+        try:
+            storage.check()
+        except ArtifactError as error:
+            cause = f" ({error.__cause__})" if error.__cause__ else ""
+            raise loaded.refused("default_artifact_root", f"{str(error).rstrip('.')}{cause}") from None
         return storage.url
-    except ArtifactError as error:
-        cause = f" ({error.__cause__})" if error.__cause__ else ""
-        raise config.ConfigurationError(f"{name}={value!r} cannot be used: {error}{cause}") from None
-    finally:
+
+
+def _check(loaded: config.Loaded) -> int:
+    """Tries the root out, step by step, for whoever sets it up; gives the exit status."""
+    with closing(_open(loaded)) as storage:
+        print(f"Checking {storage.url}")
+        try:
+            for step in storage.rehearse():
+                print(f"  ok: {step}", flush=True)
+        except ArtifactError as error:
+            print(f"  failed: {error.__cause__ or error}", file=sys.stderr)
+            return 1
+    print("The artifact root can be used.")
+    return 0
+
+
+def _open(loaded: config.Loaded) -> Storage:
+    settings = loaded.settings
+    try:
+        storage = open_storage(settings, prepare=True)
+    except RefusedSetting as error:
+        raise loaded.refused(error.field, str(error)) from None
+    except ValueError as error:
+        raise loaded.refused("default_artifact_root", str(error)) from None
+    if settings.presign and storage.direct is None:
         storage.close()
+        raise loaded.refused(
+            "presign",
+            f"{storage.url} has no presigned URLs; a root in S3 has, unless its --s3-upload-extra-args want "
+            "SSECustomerKey, RequestPayer or ChecksumAlgorithm, which clients would have to send",
+        )
+    if settings.presign_redirect_above and not settings.presign:
+        storage.close()
+        raise loaded.refused(
+            "presign_redirect_above", "it redirects to presigned URLs; set --presign as well"
+        )
+    return storage
 
 
 def _listen(settings: config.Settings) -> socket.socket:

@@ -1,7 +1,7 @@
 """Settings: one class. Every field is at once a flag, an environment variable and a key of a file.
 
 Values are taken, field by field, from the first of these that has one: flag, ARTIFACT_PROXY_...
-variable, MLflow's own variable, config file, default.
+variable, the variable that users know from elsewhere (MLflow, AWS), config file, default.
 """
 
 from __future__ import annotations
@@ -15,24 +15,17 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 from pydantic import Field, SecretStr, ValidationError, create_model, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.fields import KnownAs, known_as, without_password
 from app.storage import registry
 
 ENV_PREFIX = "ARTIFACT_PROXY_"
 CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
-
-MLFLOW_VARIABLES = {
-    "default_artifact_root": "MLFLOW_ARTIFACTS_DESTINATION",
-    "host": "MLFLOW_HOST",
-    "port": "MLFLOW_PORT",
-    "workers": "MLFLOW_WORKERS",
-    "static_prefix": "MLFLOW_STATIC_PREFIX",
-}
-"""Variables of `mlflow server` that mean the same here."""
 
 
 class ConfigurationError(Exception):
@@ -50,19 +43,36 @@ class Settings(BaseSettings):
         env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
     )
 
-    default_artifact_root: str = Field(
+    default_artifact_root: Annotated[str, KnownAs("MLFLOW_ARTIFACTS_DESTINATION")] = Field(
         "./artifacts",
-        description="Where the artifacts are kept: a directory or a file: URL. A relative path is "
-        "resolved once, at the start. MLflow calls this --artifacts-destination.",
+        description="Where the artifacts are kept: a directory, a file: URL, or s3://bucket/path. A relative "
+        "path is resolved once, at the start. MLflow calls this --artifacts-destination.",
     )
-    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 for all.")
-    port: int = Field(5500, ge=0, le=65535, description="TCP port to listen on; 0 for any free one.")
-    workers: int = Field(1, ge=1, le=256, description="Number of server processes.")
-    static_prefix: str = Field(
+    host: Annotated[str, KnownAs("MLFLOW_HOST")] = Field(
+        "127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 for all."
+    )
+    port: Annotated[int, KnownAs("MLFLOW_PORT")] = Field(
+        5500, ge=0, le=65535, description="TCP port to listen on; 0 for any free one."
+    )
+    workers: Annotated[int, KnownAs("MLFLOW_WORKERS")] = Field(
+        1, ge=1, le=256, description="Number of server processes."
+    )
+    static_prefix: Annotated[str, KnownAs("MLFLOW_STATIC_PREFIX")] = Field(
         "", description="Path below which all routes answer as well, such as /mlflow; empty for none."
     )
     read_only: bool = Field(False, description="Refuse uploads and deletions with 403.")
     no_delete: bool = Field(False, description="Refuse deletions with 403.")
+    presign: bool = Field(
+        False,
+        description="Let clients transfer straight to and from storage, by presigned URLs, where the root is "
+        "in S3. They must be able to reach it.",
+    )
+    presign_redirect_above: int = Field(
+        0,
+        ge=0,
+        description="Redirect plain downloads of more bytes than this to a presigned URL; 0 for never. Needs "
+        "--presign.",
+    )
     storage_threads: int = Field(
         32, ge=1, le=1024, description="Number of threads per worker that wait for storage."
     )
@@ -128,12 +138,18 @@ class Loaded:
         origin = self.origins[field]
         return flag_name(field) if origin == "default" else origin
 
+    def refused(self, field: str, reason: str) -> ConfigurationError:
+        """The error for a value that cannot be used for `reason`."""
+        model_field = type(self.settings).model_fields[field]
+        value = "" if _is_secret(model_field) else f"={without_password(getattr(self.settings, field))!r}"
+        return ConfigurationError(f"{self.name_used(field)}{value} cannot be used: {reason}.")
+
     def printed(self) -> str:
         """The effective configuration as TOML, each line with its origin; secrets are redacted."""
         lines = []
         for name in type(self.settings).model_fields:
             value = getattr(self.settings, name)
-            shown = "**********" if isinstance(value, SecretStr) and value else value
+            shown = "**********" if isinstance(value, SecretStr) and value else without_password(value)
             line = f"{name} = {_toml(shown)}" if value is not None else f"# {name} is not set"
             lines.append(f"{line}  # {self.origins[name]}")
         return "\n".join(lines)
@@ -174,14 +190,13 @@ def _sources(
     """The values that each source has by field name, and how it calls the field; best first."""
     yield flags, flag_name
     yield EnvSettingsSource(model)(), variable_name
-    yield (
-        {
-            name: os.environ[variable]
-            for name, variable in MLFLOW_VARIABLES.items()
-            if os.environ.get(variable)
-        },
-        MLFLOW_VARIABLES.__getitem__,
-    )
+    known = {
+        name: variable
+        for name, field in model.model_fields.items()
+        for variable in reversed(known_as(field))
+        if os.environ.get(variable)
+    }
+    yield {name: os.environ[variable] for name, variable in known.items()}, known.__getitem__
     if config_file is not None:
         yield _read_file(model, config_file), lambda field: f"{field} in {config_file}"
 
@@ -223,12 +238,16 @@ def _refuse_mistyped_variables(model: type[Settings]) -> None:
                 raise ConfigurationError(f"{name} in the environment is no setting; did you mean {close}?")
 
 
+def _is_secret(field: FieldInfo) -> bool:
+    return SecretStr in {field.annotation, *get_args(field.annotation)}
+
+
 def _explain(error: ValidationError, model: type[Settings], origins: Mapping[str, str]) -> str:
     first = error.errors()[0]
     name = str(first["loc"][0])
     field = model.model_fields[name]
-    secret = SecretStr in {field.annotation, *get_args(field.annotation)}
-    value = "" if secret else f"={first['input']!r}"
+    secret = _is_secret(field)
+    value = "" if secret else f"={without_password(first['input'])!r}"
     reason = first["msg"].removeprefix("Value error, ")
     message = f"{origins[name]}{value} cannot be used: {reason}. It is: {field.description}"
     if str(first["input"]).startswith("tcp://") and not secret:

@@ -9,6 +9,7 @@
     │   ├── ExpectationFailed       an Expect that is not known
     │   └── FeatureDisabled         something of MLflow's that is not here
     ├── ArtifactNotFound
+    ├── UploadNotFound              no such upload to this path is open
     ├── ArtifactIsDirectory         bytes were asked of a directory
     ├── PathConflict                a file is where a directory must be, or the reverse
     ├── PreconditionFailed          the artifact is not in the state that was demanded
@@ -20,6 +21,8 @@
         ├── StorageFull
         ├── StorageUnavailable
         ├── StorageTimeout
+        ├── StorageUnreachable
+        ├── StorageMisbehaved
         └── StoragePermissionDenied
 
 Messages are shown to callers: they name artifact paths, never a path or bucket of the server.
@@ -64,6 +67,10 @@ class ArtifactNotFound(ArtifactError):
     """There is no artifact at the path."""
 
 
+class UploadNotFound(ArtifactError):
+    """There is no open multipart upload of this identifier to the path."""
+
+
 class ArtifactIsDirectory(ArtifactError):
     """The path is a directory, where a single artifact was meant."""
 
@@ -102,6 +109,14 @@ class StorageUnavailable(StorageError):
 
 class StorageTimeout(StorageError):
     """The storage did not answer in time."""
+
+
+class StorageUnreachable(StorageError):
+    """The storage cannot be connected to, or broke the connection off."""
+
+
+class StorageMisbehaved(StorageError):
+    """The storage answered something that makes no sense, or a failure of its own."""
 
 
 class StoragePermissionDenied(StorageError):

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from app import __version__, malloc
 from app.api import artifacts, docs, mlflow, problems, system
 from app.api.access import Access
+from app.api.direct import DirectGateway
 from app.api.gateway import Gateway
 from app.api.target import RawTarget
 from app.api.threads import StorageThreads, finished
@@ -49,11 +50,13 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
     """The application over `storage`, which it closes when it ends."""
     threads = StorageThreads(settings.storage_threads)
     access = Access(read_only=settings.read_only, no_delete=settings.no_delete)
-    gateway = Gateway(storage, threads, access)
+    direct = DirectGateway(storage, threads, access, storage.direct if settings.presign else None)
+    gateway = Gateway(storage, threads, access, direct, settings.presign_redirect_above)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        sweeper = asyncio.create_task(_sweep(storage, threads, settings.sweep_interval))
+        interval = min(settings.sweep_interval, storage.sweep_every or settings.sweep_interval)
+        sweeper = asyncio.create_task(_sweep(storage, threads, interval))
         yield
         sweeper.cancel()
         await finished(sweeper)
@@ -69,10 +72,10 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(system.router())
+    app.include_router(system.router(direct=direct.enabled))
     app.include_router(artifacts.router(gateway))
     for name_prefix in mlflow.PREFIXES:
-        app.include_router(mlflow.router(gateway, name_prefix))
+        app.include_router(mlflow.router(gateway, direct, name_prefix))
     docs.install(app)
     problems.install(app)
     app.add_middleware(RawTarget, static_prefix=settings.static_prefix)

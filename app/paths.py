@@ -34,7 +34,7 @@ _SCHEME_OR_DRIVE = re.compile(r"file:.*|[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 class ArtifactPath:
     """A path below the artifact root as its segments; no segments stand for the root itself.
 
-    Made only by `parse`, `parse_directory`, the `from_url` forms and `/`, so whoever holds one
+    Made only by `parse`, `parse_directory`, the `from_url` forms, `/` and `parents`, so whoever holds one
     may join its segments without looking at them again.
     """
 
@@ -75,6 +75,11 @@ class ArtifactPath:
     def name(self) -> str:
         """The last segment; "" for the root."""
         return self.segments[-1] if self.segments else ""
+
+    @property
+    def parents(self) -> list[ArtifactPath]:
+        """The directories that it lies in, outermost first, without the root."""
+        return [ArtifactPath(self.segments[:depth]) for depth in range(1, len(self.segments))]
 
     @property
     def url(self) -> str:

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPConnection, HTTPException
 from multiprocessing.pool import Pool
-from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 BLOCK_BYTES = 256 * 1024
@@ -138,15 +137,21 @@ def _stall_if_due(transfer: Transfer, position: int) -> None:
         time.sleep(transfer.stall)
 
 
-def verify_file(path: Path, size: int, content: int) -> None:
-    """Raises `WrongTransfer` unless the file has the bytes that were uploaded."""
+class Stored(Protocol):
+    """What is kept of an upload, as it is read behind the server's back."""
+
+    def readinto(self, buffer: bytearray, /) -> int: ...
+    def read(self, count: int, /) -> bytes: ...
+
+
+def verify(stored: Stored, size: int, content: int) -> None:
+    """Raises `WrongTransfer` unless it has the bytes that were uploaded."""
     expected = _block(content)
     buffer = bytearray(BLOCK_BYTES)
-    with path.open("rb") as file:
-        for position in range(0, size, BLOCK_BYTES):
-            _compare(buffer, expected, file.readinto(buffer), min(BLOCK_BYTES, size - position))
-        if file.read(1):
-            raise WrongTransfer(f"{path} is longer than {size} bytes")
+    for position in range(0, size, BLOCK_BYTES):
+        _compare(buffer, expected, stored.readinto(buffer), min(BLOCK_BYTES, size - position))
+    if stored.read(1):
+        raise WrongTransfer(f"it is longer than {size} bytes")
 
 
 def _compare(buffer: bytearray, expected: bytes, count: int, wanted: int) -> None:

@@ -1,6 +1,7 @@
 """How much memory a worker needs beyond what it has idle, while many large transfers run at once.
 
     python -m benchmarks.memory --size 1GiB --transfers 32
+    python -m benchmarks.memory --s3      with the artifacts in a SeaweedFS of its own
 
 The transfers use the native routes under /v1/artifacts; MLflow's share all the code below them.
 Server and clients run on this machine, so the MB/s are of both together.
@@ -15,16 +16,20 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.pool import Pool
 from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
 
 import httpx
+from botocore.exceptions import BotoCoreError
 
 from benchmarks import load, rss
 from benchmarks.load import Transfer
 from benchmarks.machine import machine, versions
+from tests.support.object_store import seaweedfs
 from tests.support.server import Server, running
 
 MIB = 1024 * 1024
@@ -65,11 +70,40 @@ class Result:
         )
 
 
+Behind: TypeAlias = Callable[[str], AbstractContextManager[Any]]
+"""Opens an artifact, as a `load.Stored`, behind the server's back."""
+
+
+class Root(NamedTuple):
+    url: str
+    environment: Mapping[str, str]
+    behind: Behind
+
+
+@contextmanager
+def _local(directory: Path) -> Iterator[Root]:
+    root = directory / "root"
+    yield Root(str(root), {}, lambda name: (root / name).open("rb"))
+
+
+@contextmanager
+def _s3(directory: Path) -> Iterator[Root]:
+    with seaweedfs(directory / "seaweedfs") as store:
+        bucket = store.make_bucket()
+        client = store.client()
+
+        def behind(name: str) -> AbstractContextManager[Any]:
+            return closing(client.get_object(Bucket=bucket, Key=f"root/{name}")["Body"])
+
+        yield Root(f"s3://{bucket}/root", store.environment(), behind)
+
+
 class Measurement:
     """Phases against one server, all compared with what it had in memory before the first."""
 
-    def __init__(self, server: Server, pool: Pool, limit: float) -> None:
+    def __init__(self, server: Server, behind: Behind, pool: Pool, limit: float) -> None:
         self._server = server
+        self._behind = behind
         self._pool = pool
         self._limit = limit
         self._workers = rss.workers(server.process.pid)
@@ -135,9 +169,10 @@ class Measurement:
         if uploaded is None:
             return []
         try:
-            load.verify_file(self._server.root / str(uploaded.content), uploaded.size, uploaded.content)
-        except (OSError, load.WrongTransfer) as error:
-            return [f"the stored file of {uploaded.url}: {error!r}"]
+            with self._behind(str(uploaded.content)) as stored:
+                load.verify(stored, uploaded.size, uploaded.content)
+        except (OSError, BotoCoreError, load.WrongTransfer) as error:
+            return [f"what is stored of {uploaded.url}: {error!r}"]
         return []
 
 
@@ -146,17 +181,23 @@ def main() -> int:
     durability = ("--durability", arguments.durability)
     options = ("--workers", str(arguments.workers), *durability, *arguments.options)
     with tempfile.TemporaryDirectory(prefix="artifact-proxy-", dir=arguments.directory) as directory:
-        needed = arguments.transfers * arguments.size
+        # SeaweedFS gives the space of what was deleted back late.
+        needed = arguments.transfers * arguments.size * (2 if arguments.s3 else 1)
         free = shutil.disk_usage(directory).free
         if needed > free:
             sys.exit(f"{directory} has {free // MIB} MiB free, but {needed // MIB} are needed.")
         notes = machine() | versions() | {"directory": directory, "server options": " ".join(options)}
         print(*(f"{name}: {value}" for name, value in notes.items()), "", sep="\n")
         print(_COLUMNS.format(*_HEADINGS), flush=True)
-        root = Path(directory, "root")
-        with load.processes(_LOAD_PROCESSES) as pool, running(root, *options) as server:
+        with (
+            load.processes(_LOAD_PROCESSES) as pool,
+            _s3(Path(directory)) if arguments.s3 else _local(Path(directory)) as root,
+            running(
+                root.url, *options, environment=root.environment, log_file=Path(directory, "log")
+            ) as server,
+        ):
             try:
-                measurement = Measurement(server, pool, arguments.limit)
+                measurement = Measurement(server, root.behind, pool, arguments.limit)
                 if arguments.transfers:
                     measurement.large(arguments.transfers, arguments.size)
                 if arguments.slow:
@@ -183,6 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stall", type=float, default=5, help="seconds that they pause (default: 5)")
     parser.add_argument("--workers", type=int, default=1, help="processes of the server (default: 1)")
     parser.add_argument("--durability", choices=("full", "none"), default="full", help="default: full")
+    parser.add_argument("--s3", action="store_true", help="artifacts are kept in a SeaweedFS of its own")
     parser.add_argument("--directory", help="where the artifact root is made (default: the temporary one)")
     parser.add_argument("--limit", type=float, default=900, help="seconds for each phase (default: 900)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")

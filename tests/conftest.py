@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.server import Server, clean_environment, running
 
+pytest_plugins = ["tests.support.s3_fixtures"]
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -39,7 +41,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts further servers, by default over tmp_path/root, with the flags given."""
     with ExitStack() as stack:
 
-        def started(*arguments: str, root: Path | None = None, **environment: str) -> Server:
+        def started(*arguments: str, root: Path | str | None = None, **environment: str) -> Server:
             number = len(list(tmp_path.glob("server-*.log")))
             return stack.enter_context(
                 running(

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, SecretStr
 from app import __version__, config
 from app.cli import main
 from app.errors import ArtifactError, StorageUnavailable
+from app.fields import known_as
 from app.main import open_app, open_storage
 from app.paths import ArtifactPath
 from app.storage import registry
@@ -63,11 +64,9 @@ class TestHelp:
         [entry] = [entry for entry in entries if re.match(rf"{config.flag_name(name)}[ ,]", entry)]
         assert field.description
         assert field.description in entry
-        shown = str(field.default).lower() if field.annotation is bool else field.default or "none"
+        shown = str(field.default).lower() if field.annotation is bool else str(field.default) or "none"
         assert f"(default: {shown})" in entry
-        variables = [f"ARTIFACT_PROXY_{name.upper()}"]
-        if name in config.MLFLOW_VARIABLES:
-            variables.append(config.MLFLOW_VARIABLES[name])
+        variables = [f"ARTIFACT_PROXY_{name.upper()}", *known_as(field)]
         assert f"[{', '.join(variables)}]" in entry
 
     def test_it_knows_the_name_that_mlflow_uses(self, text: str) -> None:
@@ -75,11 +74,18 @@ class TestHelp:
         assert re.search(r"--default-artifact-root( ROOT)?, --artifacts-destination ROOT", text)
 
     def test_it_explains_what_is_no_setting(self, text: str) -> None:
-        for part in ("--config FILE", "ARTIFACT_PROXY_CONFIG", "--version", "serve", "config: print"):
+        for part in (
+            "--config FILE",
+            "ARTIFACT_PROXY_CONFIG",
+            "--version",
+            "serve",
+            "check: try",
+            "config: print",
+        ):
             assert part in text
 
     def test_it_says_which_source_wins(self, text: str) -> None:
-        assert re.search("flag.*ARTIFACT_PROXY_.*MLflow.*file.*default", text.splitlines()[-1])
+        assert re.search("flag.*ARTIFACT_PROXY_.*MLflow.*AWS.*file.*default", text.splitlines()[-1])
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -280,8 +286,70 @@ class TestRoot:
 
             monkeypatch.setattr(LocalStorage, "check", check)
             message = refused("--default-artifact-root", str(tmp_path / "root"))
-            assert "The storage is away." in message
+            assert "cannot be used: The storage is away" in message
             assert ("I/O error" in message) is (cause is not None)
+            assert message.endswith(".\n")
+            assert not message.endswith("..\n")
+
+
+class TestS3:
+    """Settings that cannot be: each is named as it was given, with the remedy, before anything is asked."""
+
+    BUCKET = ("--default-artifact-root", "s3://bucket/path")
+
+    @pytest.mark.parametrize(
+        "name", ["--s3-endpoint-url", "ARTIFACT_PROXY_S3_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL"]
+    )
+    def test_an_endpoint_with_a_bucket_is_named_as_it_was_given(
+        self, refused: Refused, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        value = "http://127.0.0.1:9000/bucket"
+        if name.startswith("--"):
+            message = refused(*self.BUCKET, name, value)
+        else:
+            monkeypatch.setenv(name, value)
+            message = refused(*self.BUCKET)
+        assert f"artifact-proxy: {name}={value!r} cannot be used: it carries the bucket" in message
+
+    def test_a_root_that_is_an_endpoint_brings_the_setting_for_it(self, refused: Refused) -> None:
+        message = refused("--default-artifact-root", "s3://minio:9000/bucket")
+        assert "--default-artifact-root='s3://minio:9000/bucket' cannot be used: " in message
+        assert "MLFLOW_S3_ENDPOINT_URL" in message
+
+    def test_an_argument_of_uploads_that_is_none_is_named_without_its_value(
+        self, refused: Refused, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_S3_UPLOAD_EXTRA_ARGS", '{"SSECustomKey": "Zx81"}')
+        message = refused(*self.BUCKET)
+        assert "artifact-proxy: MLFLOW_S3_UPLOAD_EXTRA_ARGS cannot be used: 'SSECustomKey'" in message
+        assert "SSECustomerKey" in message
+        assert "Zx81" not in message
+
+    def test_a_region_that_is_nowhere_is_missed_by_its_name(
+        self, refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+        message = refused(*self.BUCKET)
+        assert "--s3-region='' cannot be used: no region is configured" in message
+        assert "AWS_DEFAULT_REGION" in message
+        assert "MLFLOW_S3_ENDPOINT_URL" in message
+
+    def test_certificates_are_not_both_ignored_and_checked(self, refused: Refused) -> None:
+        message = refused(*self.BUCKET, "--s3-ignore-tls", "--s3-ca-bundle", __file__)
+        assert "--s3-ignore-tls=True cannot be used: " in message
+        assert "AWS_CA_BUNDLE" in message
+
+
+class TestPresign:
+    def test_a_local_root_has_no_presigned_urls(self, refused: Refused, tmp_path: Path) -> None:
+        message = refused("--presign", "--default-artifact-root", str(tmp_path / "root"))
+        assert "--presign=True cannot be used: " in message
+        assert "has no presigned URLs; a root in S3 has" in message
+
+    def test_a_redirection_needs_presigned_urls(self, refused: Refused, tmp_path: Path) -> None:
+        message = refused("--presign-redirect-above", "1", "--default-artifact-root", str(tmp_path / "root"))
+        assert "--presign-redirect-above=1 cannot be used: " in message
+        assert "set --presign as well" in message
 
 
 class TestListen:

@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ import uvicorn
 
 from app import __version__
 from app.cli import main
+from tests.support.object_store import ObjectStore
 from tests.support.server import Server, clean_environment, running
 from tests.support.waiting import wait_until
 
@@ -157,3 +159,20 @@ def test_sigterm_ends_all_workers_in_order(two_workers: Server) -> None:
     assert "Traceback" not in two_workers.log()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{two_workers.url}/health")
+
+
+def test_workers_serve_a_root_in_s3_and_log_no_secret(
+    serve: Callable[..., Server], object_store: ObjectStore, bucket: str
+) -> None:
+    arguments = '{"Metadata": {"team": "Zx81"}}'
+    environment = object_store.environment() | {"MLFLOW_S3_UPLOAD_EXTRA_ARGS": arguments}
+    server = serve("--workers", "2", root=f"s3://{bucket}/some/root", **environment)
+    assert f"serves s3://{bucket}/some/root at " in server.log()
+    wait_until(lambda: server.log().count("Application startup complete.") == 2, "two workers that serve")
+    assert httpx.put(f"{server.native}/d/a.txt", content=b"data", timeout=20).status_code == 201
+    assert httpx.get(f"{server.native}/d/a.txt", timeout=20).content == b"data"
+    with closing(object_store.client()) as client:
+        stored = client.get_object(Bucket=bucket, Key="some/root/d/a.txt")
+        assert (stored["Body"].read(), stored["Metadata"]["team"]) == (b"data", "Zx81")
+    for secret in ("Zx81", object_store.secret_key):
+        assert secret not in server.log()

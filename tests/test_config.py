@@ -5,64 +5,120 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from app import config
-from app.config import MLFLOW_VARIABLES, Settings, load
+from app.config import Settings, load
+from app.fields import known_as
 from app.storage import registry
 from tests.support.configuration import refusal, write, written
 
 pytestmark = pytest.mark.usefixtures("no_variables")
 
-# By field: what the flag, our variable, MLflow's variable and the file say, and the default.
-VALUES: dict[str, tuple[Any, Any, Any, Any, Any]] = {
-    "default_artifact_root": ("/flag", "/ours", "/mlflows", "/file", "./artifacts"),
-    "host": ("flag.test", "ours.test", "mlflows.test", "file.test", "127.0.0.1"),
-    "port": (1001, 1002, 1003, 1004, 5500),
-    "workers": (2, 3, 4, 5, 1),
-    "static_prefix": ("/flag", "/ours", "/mlflows", "/file", ""),
+
+class Sources(NamedTuple):
+    """What each source says of one field, best first."""
+
+    flag: Any
+    ours: Any
+    known: dict[str, Any]
+    """By variables that mean it elsewhere."""
+    file: Any
+    default: Any
+
+    def origins(self, field: str, config_file: str) -> list[tuple[str, Any]]:
+        """What each source is called, and the value that it has."""
+        return [
+            (f"--{field.replace('_', '-')}", self.flag),
+            (f"ARTIFACT_PROXY_{field.upper()}", self.ours),
+            *self.known.items(),
+            (f"{field} in {config_file}", self.file),
+            ("default", self.default),
+        ]
+
+
+VALUES = {
+    "default_artifact_root": Sources(
+        "/flag", "/ours", {"MLFLOW_ARTIFACTS_DESTINATION": "/mlflows"}, "/file", "./artifacts"
+    ),
+    "host": Sources("flag.test", "ours.test", {"MLFLOW_HOST": "mlflows.test"}, "file.test", "127.0.0.1"),
+    "port": Sources(1001, 1002, {"MLFLOW_PORT": 1003}, 1004, 5500),
+    "workers": Sources(2, 3, {"MLFLOW_WORKERS": 4}, 5, 1),
+    "static_prefix": Sources("/flag", "/ours", {"MLFLOW_STATIC_PREFIX": "/mlflows"}, "/file", ""),
+    "s3_endpoint_url": Sources(
+        "http://flag",
+        "http://ours",
+        {
+            "MLFLOW_S3_ENDPOINT_URL": "http://mlflows",
+            "AWS_ENDPOINT_URL_S3": "http://aws-s3",
+            "AWS_ENDPOINT_URL": "http://aws",
+        },
+        "http://file",
+        "",
+    ),
+    "s3_region": Sources(
+        "flag-1", "ours-1", {"AWS_DEFAULT_REGION": "default-1", "AWS_REGION": "aws-1"}, "file-1", ""
+    ),
+    "s3_addressing_style": Sources(
+        "path", "virtual", {"MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "path"}, "virtual", "auto"
+    ),
+    "s3_ignore_tls": Sources(True, False, {"MLFLOW_S3_IGNORE_TLS": True}, True, False),
+    "s3_ca_bundle": Sources("/flag.pem", "/ours.pem", {"AWS_CA_BUNDLE": "/aws.pem"}, "/file.pem", ""),
+    "s3_upload_extra_args": Sources(
+        '{"ACL": "flag"}',
+        '{"ACL": "ours"}',
+        {"MLFLOW_S3_UPLOAD_EXTRA_ARGS": '{"ACL": "mlflows"}'},
+        '{"ACL": "file"}',
+        "",
+    ),
+    "s3_expected_bucket_owner": Sources(
+        "1" * 12, "2" * 12, {"MLFLOW_S3_EXPECTED_BUCKET_OWNER": "3" * 12}, "4" * 12, ""
+    ),
+    "s3_signature_version": Sources(
+        "s3", "unsigned", {"MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION": "s3"}, "unsigned", "s3v4"
+    ),
+    "s3_timeout": Sources(1, 2, {"MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": -1}, 4, 60),
+    "s3_presigned_url_ttl": Sources(1, 2, {"MLFLOW_PRESIGNED_DOWNLOAD_URL_TTL_SECONDS": 3}, 4, 300),
 }
+CASES = [
+    (field, strongest)
+    for field, sources in VALUES.items()
+    for strongest in range(len(sources.origins(field, "")))
+]
 
 
-def test_the_variables_of_mlflow_are_those_with_a_counterpart() -> None:
-    assert MLFLOW_VARIABLES == {
-        "default_artifact_root": "MLFLOW_ARTIFACTS_DESTINATION",
-        "host": "MLFLOW_HOST",
-        "port": "MLFLOW_PORT",
-        "workers": "MLFLOW_WORKERS",
-        "static_prefix": "MLFLOW_STATIC_PREFIX",
-    }
-    assert set(VALUES) == set(MLFLOW_VARIABLES)
+def plain(value: object) -> object:
+    """A setting as it was given, also where it is secret."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
-@pytest.mark.parametrize("field", VALUES)
-@pytest.mark.parametrize("strongest", range(5), ids=["flag", "ours", "mlflow's", "file", "default"])
+def test_the_variables_known_from_elsewhere_are_those_with_a_counterpart() -> None:
+    fields = config.settings_class().model_fields
+    known = {name: known_as(field) for name, field in fields.items() if known_as(field)}
+    assert known == {name: tuple(sources.known) for name, sources in VALUES.items()}
+
+
+@pytest.mark.parametrize(("field", "strongest"), CASES)
 def test_the_strongest_source_wins_and_is_named(
     field: str, strongest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flag, ours, mlflows, file, _ = VALUES[field]
-    flags = {field: str(flag)} if strongest <= 0 else {}
-    if strongest <= 1:
-        monkeypatch.setenv(f"ARTIFACT_PROXY_{field.upper()}", str(ours))
-    if strongest <= 2:
-        monkeypatch.setenv(MLFLOW_VARIABLES[field], str(mlflows))
-    config_file = write(tmp_path, **({field: file} if strongest <= 3 else {}))
+    config_file = str(tmp_path / "settings.toml")
+    origins = VALUES[field].origins(field, config_file)
+    (flag, given), *variables, (_, in_file), _ = origins
+    flags = {field: str(given)} if strongest == 0 else {}
+    for name, value in variables[max(strongest - 1, 0) :]:
+        monkeypatch.setenv(name, str(value))
+    write(tmp_path, **({field: in_file} if strongest <= len(variables) + 1 else {}))
 
     loaded = load(flags, config_file)
 
-    assert getattr(loaded.settings, field) == VALUES[field][strongest]
-    origins = [
-        f"--{field.replace('_', '-')}",
-        f"ARTIFACT_PROXY_{field.upper()}",
-        MLFLOW_VARIABLES[field],
-        f"{field} in {config_file}",
-        "default",
-    ]
-    assert loaded.origins[field] == origins[strongest]
-    assert loaded.name_used(field) == (origins[0] if strongest == 4 else origins[strongest])
+    origin, expected = origins[strongest]
+    assert plain(getattr(loaded.settings, field)) == expected
+    assert loaded.origins[field] == origin
+    assert loaded.name_used(field) == (flag if origin == "default" else origin)
     others = {name: origin for name, origin in loaded.origins.items() if name != field}
     assert set(others.values()) == {"default"}
 
@@ -77,6 +133,12 @@ def test_the_strongest_source_wins_and_is_named(
         ("sweep_interval", 1.5, "2.5", 3.5),
         ("keep_alive", 5, "6", 7),
         ("durability", "full", "none", "full"),
+        ("presign", False, "true", False),
+        ("presign_redirect_above", 1, "2", 3),
+        ("s3_public_endpoint_url", "http://file", "http://variable", "http://flag"),
+        ("s3_part_size", 6_000_000, "7000000", 8_000_000),
+        ("s3_upload_memory", 6_000_000, "7000000", 8_000_000),
+        ("s3_abandoned_upload_age", 1, "2", 3),
     ],
 )
 def test_settings_without_a_counterpart_follow_the_same_order(
@@ -105,8 +167,12 @@ def test_each_value_comes_from_its_own_source(tmp_path: Path, monkeypatch: pytes
 
 
 def test_an_empty_variable_is_as_good_as_unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ARTIFACT_PROXY_PORT", "MLFLOW_PORT", "ARTIFACT_PROXY_READ_ONLY", "MLFLOW_STATIC_PREFIX"):
+    for name in ("ARTIFACT_PROXY_PORT", "MLFLOW_PORT", "ARTIFACT_PROXY_READ_ONLY", "MLFLOW_STATIC_PREFIX",
+                 "MLFLOW_S3_ENDPOINT_URL", "AWS_CA_BUNDLE", "MLFLOW_S3_UPLOAD_EXTRA_ARGS"):  # fmt: skip
         monkeypatch.setenv(name, "")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://aws")
+    assert load({}, None).settings.model_dump()["s3_endpoint_url"] == "http://aws", "the next best one counts"
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
     assert load({}, None).settings == load({}, write(tmp_path)).settings
     loaded = load({}, write(tmp_path, port=7))
     assert (loaded.settings.port, loaded.settings.read_only) == (7, False)
@@ -115,6 +181,7 @@ def test_an_empty_variable_is_as_good_as_unset(tmp_path: Path, monkeypatch: pyte
 def test_variables_that_are_no_setting_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARTIFACT_PROXY_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     assert set(load({}, None).origins.values()) == {"default"}
 
 
@@ -163,13 +230,15 @@ class TestPrinted:
             {"port": "0", "workers": "4", "read_only": True, "access_log": False, "durability": "none"},
             {"sweep_interval": "0.25", "static_prefix": "/a/b/", "host": "::"},
             {"sweep_interval": "1e300"},
+            {"s3_endpoint_url": "http://[::1]:9000", "s3_timeout": "-1", "s3_ignore_tls": True},
         ],
         ids=str,
     )
     def test_it_is_toml_that_gives_the_same_settings(self, flags: dict[str, Any], tmp_path: Path) -> None:
         loaded = load(flags, None)
         printed = loaded.printed()
-        assert tomllib.loads(printed) == loaded.settings.model_dump()
+        values = {name: plain(value) for name, value in loaded.settings.model_dump().items()}
+        assert tomllib.loads(printed) == values
         assert load({}, written(tmp_path, printed)).settings == loaded.settings
 
     @pytest.mark.parametrize(
@@ -198,6 +267,15 @@ class TestPrinted:
         assert "read_only = true  # --read-only" in lines
         assert "no_delete = false  # default" in lines
         assert [line.split(" = ")[0] for line in lines] == list(config.settings_class().model_fields)
+
+    def test_the_arguments_of_uploads_may_hold_keys_and_are_not_shown(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_S3_UPLOAD_EXTRA_ARGS", '{"SSECustomerKey": "Zx81"}')
+        loaded = load({}, None)
+        assert 's3_upload_extra_args = "**********"  # MLFLOW_S3_UPLOAD_EXTRA_ARGS' in loaded.printed()
+        for shown in (loaded.printed(), repr(loaded), str(loaded.settings.model_dump())):
+            assert "Zx81" not in shown
 
 
 class BackendSettings(BaseModel):

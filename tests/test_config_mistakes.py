@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app import config
-from app.config import MLFLOW_VARIABLES
+from app import cli, config
+from app.config import flag_name
+from app.fields import known_as
 from tests.support.configuration import refusal, write, written
 
 pytestmark = pytest.mark.usefixtures("no_variables")
@@ -49,6 +50,8 @@ class TestFile:
         assert "not TOML" in message
 
 
+MIB = 1024 * 1024
+
 # By field: values that cannot be, and what their message says.
 IMPOSSIBLE = [
     ("port", "-1", "0"),
@@ -73,6 +76,24 @@ IMPOSSIBLE = [
     ("static_prefix", "/a//b", "such as /mlflow"),
     ("static_prefix", "/é", "such as /mlflow"),
     ("static_prefix", "http://host/mlflow", "such as /mlflow"),
+    ("presign", "sometimes", "boolean"),
+    ("presign_redirect_above", "-1", "greater than or equal to 0"),
+    ("s3_addressing_style", "host", "'auto', 'path' or 'virtual'"),
+    ("s3_signature_version", "v4", "'s3v4', 's3' or 'unsigned'"),
+    ("s3_ignore_tls", "http", "boolean"),
+    ("s3_timeout", "0", "-1 for no limit"),
+    ("s3_timeout", "-2", "-1"),
+    ("s3_timeout", "1.5", "integer"),
+    ("s3_expected_bucket_owner", "12345678901", "[0-9]{12}"),
+    ("s3_expected_bucket_owner", "1234567890123", "[0-9]{12}"),
+    ("s3_expected_bucket_owner", "me", "12 digits"),
+    ("s3_presigned_url_ttl", "0", "1"),
+    ("s3_presigned_url_ttl", "604801", "604800"),
+    ("s3_part_size", str(5 * MIB - 1), str(5 * MIB)),
+    ("s3_part_size", str(5 * 1024 * MIB + 1), str(5 * 1024 * MIB)),
+    ("s3_upload_memory", str(5 * MIB - 1), str(5 * MIB)),
+    ("s3_abandoned_upload_age", "0", "1"),
+    ("s3_abandoned_upload_age", "604801", "604800"),
 ]
 
 
@@ -88,10 +109,11 @@ class TestImpossibleValue:
     ) -> None:
         monkeypatch.setenv(f"ARTIFACT_PROXY_{field.upper()}", value)
         self.judge(refusal({}), f"ARTIFACT_PROXY_{field.upper()}={value!r}", field, reason)
-        if field in MLFLOW_VARIABLES:
-            monkeypatch.delenv(f"ARTIFACT_PROXY_{field.upper()}")
-            monkeypatch.setenv(MLFLOW_VARIABLES[field], value)
-            self.judge(refusal({}), f"{MLFLOW_VARIABLES[field]}={value!r}", field, reason)
+        monkeypatch.delenv(f"ARTIFACT_PROXY_{field.upper()}")
+        for known in known_as(config.settings_class().model_fields[field]):
+            monkeypatch.setenv(known, value)
+            self.judge(refusal({}), f"{known}={value!r}", field, reason)
+            monkeypatch.delenv(known)
 
     def test_in_the_file(self, field: str, value: str, reason: str, tmp_path: Path) -> None:
         config_file = write(tmp_path, **{field: value})
@@ -105,6 +127,70 @@ class TestImpossibleValue:
         assert description
         assert description in message
         assert "pydantic" not in message.lower()
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("SSECustomerKey=Zx81", "no JSON"),
+        ('{"SSECustomerKey": "Zx81"', "no JSON"),
+        ("{'SSECustomerKey': 'Zx81'}", "no JSON"),
+        ("**********", "no JSON"),
+        ('["SSECustomerKey", "Zx81"]', "no object"),
+        ('"Zx81"', "no object"),
+        ("81", "no object"),
+        ("null", "no object"),
+    ],
+)
+@pytest.mark.parametrize("name", ["ARTIFACT_PROXY_S3_UPLOAD_EXTRA_ARGS", "MLFLOW_S3_UPLOAD_EXTRA_ARGS"])
+def test_arguments_of_uploads_that_are_no_object_are_explained_and_not_repeated(
+    name: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    message = refusal({})
+    assert message.startswith(f"{name} cannot be used: ")
+    assert reason in message
+    assert "81" not in message
+    assert "JSON object with boto3's ExtraArgs" in message
+
+
+@pytest.mark.parametrize("field", ["default_artifact_root", "s3_endpoint_url", "s3_public_endpoint_url"])
+class TestCredentialsInAUrl:
+    """A URL is no place for them, but whoever puts them there does not want them in a log."""
+
+    def test_are_not_printed(self, field: str) -> None:
+        printed = config.load({field: "http://ours:Zx81@minio:9000/p"}, None).printed()
+        (line,) = [line for line in printed.splitlines() if line.startswith(f"{field} = ")]
+        assert '***@minio:9000/p"' in line
+        assert "Zx81" not in printed
+
+    def test_are_not_repeated_where_they_are_refused(self, field: str) -> None:
+        loaded = config.load({field: "s3://ours:Zx81@minio/p"}, None)
+        message = str(loaded.refused(field, "of a reason"))
+        assert message.startswith(f"{flag_name(field)}='s3://")
+        assert message.endswith("***@minio/p' cannot be used: of a reason.")
+        assert "Zx81" not in message
+
+
+@pytest.mark.parametrize(
+    ("flag", "url"),
+    [
+        ("--default-artifact-root", "s3://ours:Zx81@minio:9000/bucket"),
+        ("--s3-endpoint-url", "http://ours:Zx81@minio:9000"),
+        ("--s3-endpoint-url", "ftp://ours:Zx81@minio:9000"),
+        ("--s3-public-endpoint-url", "http://ours:Zx81@minio:9000"),
+    ],
+)
+def test_a_start_that_credentials_in_a_url_prevent_does_not_tell_them(
+    flag: str, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["check", "--default-artifact-root", "s3://bucket/path", flag, url]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    scheme, _, place = url.partition("ours:Zx81@")
+    assert said.err.startswith(f"artifact-proxy: {flag}='{scheme}")
+    assert f"***@{place}' cannot be used: " in said.err
+    assert "Zx81" not in said.err
 
 
 @pytest.mark.parametrize("value", [[1], {"a": 1}, 1.5])
@@ -154,3 +240,12 @@ def test_a_truth_value_is_no_number(tmp_path: Path) -> None:
 )
 def test_a_static_prefix_that_would_hide_routes_or_match_nothing_is_refused(prefix: str) -> None:
     assert refusal({"static_prefix": prefix}).startswith(f"--static-prefix={prefix!r} cannot be used")
+
+
+@pytest.mark.parametrize("password", ["Zx/81", "Zx@81", "Zx:/@81"])
+def test_a_password_in_a_url_may_hold_any_character_and_is_not_told(
+    password: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["check", "--default-artifact-root", f"s3://ours:{password}@bucket/path"]) == 2
+    assert "s3://ours:***@bucket/path" in (said := capsys.readouterr().err)
+    assert "81" not in said

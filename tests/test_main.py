@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from app import config
 from app.main import create_app
 from app.paths import ArtifactPath
-from app.storage.base import ByteRange, Download
+from app.storage.base import ByteRange, Download, Entry
 from app.storage.local import LocalSettings, LocalStorage, open_storage
+from tests.support.artifacts import put
 from tests.support.event_loop import run, until
 
 
@@ -88,6 +89,37 @@ def test_a_storage_failure_is_logged_with_its_cause_and_answered_without_it(
 
     run(main())
     assert str(root) in caplog.text
+
+
+@pytest.mark.parametrize("able", [False, True], ids=["storage cannot", "storage can"])
+@pytest.mark.parametrize("wanted", [False, True], ids=["not wanted", "wanted"])
+def test_direct_transfers_are_announced_where_the_storage_has_them_and_the_operator_wants_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, able: bool, wanted: bool
+) -> None:
+    class Direct:
+        def download(self, entry: Entry, disposition: str) -> str:
+            return f"http://store.test/{entry.path}?{disposition}"
+
+    storage = opened(tmp_path / "root")
+    put(storage, "d/a", b"12345")
+    monkeypatch.setattr(storage, "direct", Direct() if able else None)
+    transport = httpx.ASGITransport(create_app(settings(presign=wanted), storage))
+
+    async def main() -> None:
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            for api in ("api", "ajax-api"):
+                info = (await client.get(f"/{api}/3.0/mlflow/server-info")).json()
+                for power in ("multipart_uploads_enabled", "multipart_downloads_enabled"):
+                    assert info[power] is (able and wanted)
+                answer = await client.get(f"/{api}/2.0/mlflow-artifacts/presigned/d/a")
+                if not (able and wanted):
+                    assert answer.status_code == 501
+                    continue
+                url = "http://store.test/d/a?attachment; filename=a"
+                assert answer.json() == {"url": url, "headers": {}, "file_size": 5}
+                assert answer.headers["cache-control"] == "no-store"
+
+    run(main())
 
 
 def test_a_static_prefix_can_hide_none_of_the_routes(tmp_path: Path) -> None:

@@ -125,3 +125,14 @@ def test_any_request_target_is_a_path_or_an_invalid_path(raw: str) -> None:
     for read in FROM_URL.values():
         path = accepted(read, raw)
         assert path is None or ArtifactPath.directory_from_url(path.url) == path
+
+
+@given(paths)
+@unhurried
+def test_the_parents_are_all_directories_on_the_way_to_it(path: ArtifactPath) -> None:
+    parents = path.parents
+    assert [len(parent.segments) for parent in parents] == list(range(1, len(path.segments)))
+    for parent in parents:
+        assert str(path).startswith(f"{parent}/")
+        assert ArtifactPath.parse(str(parent)) == parent
+    assert ArtifactPath().parents == []

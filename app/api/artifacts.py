@@ -87,7 +87,7 @@ def router(gateway: Gateway) -> APIRouter:
         "/{path:path}",
         status_code=201,
         response_model=StoredArtifact,
-        responses=openapi.UPLOADED | openapi.problems(409, 412, 415, 417, 501, 507),
+        responses=openapi.UPLOADED | openapi.problems(409, 412, 413, 415, 417, 501, 507),
         openapi_extra=openapi.UPLOAD_BODY | {"parameters": [openapi.PATH, *openapi.WRITE_HEADERS]},
         operation_id="upload",
         summary="Upload an artifact",

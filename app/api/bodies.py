@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any, TypeVar
 
@@ -11,12 +12,13 @@ from starlette.requests import ClientDisconnect, Request
 from app.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType, UploadInterrupted
 
 MAX_JSON_BYTES = 1024 * 1024
+_QUICK_BYTES = 64 * 1024
 
 M = TypeVar("M", bound=BaseModel)
 
 
-async def read_json(request: Request, model: type[M]) -> M:
-    """The body as `model`.
+async def read_json(request: Request, model: type[M], limit: int = MAX_JSON_BYTES) -> M:
+    """The body of at most `limit` bytes as `model`.
 
     Raises `UnsupportedMediaType`, `RequestTooLarge`, and `InvalidRequest` for everything that two
     parsers could understand differently.
@@ -26,7 +28,12 @@ async def read_json(request: Request, model: type[M]) -> M:
         raise UnsupportedMediaType(
             f"The Content-Type {media_type!r} is not accepted here; send application/json."
         )
-    body = await _read(request)
+    body = await _read(request, limit)
+    # Parsing much takes long, and others wait for the event loop.
+    return await asyncio.to_thread(_parsed, body, model) if len(body) > _QUICK_BYTES else _parsed(body, model)
+
+
+def _parsed(body: bytearray, model: type[M]) -> M:
     try:
         value = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         json.dumps(value, ensure_ascii=False).encode()  # fails where an escape is half a character
@@ -41,15 +48,13 @@ async def read_json(request: Request, model: type[M]) -> M:
         raise InvalidRequest(f"The body is not valid JSON in UTF-8: {error}.") from None
 
 
-async def _read(request: Request) -> bytearray:
+async def _read(request: Request, limit: int) -> bytearray:
     body = bytearray()
     try:
         async for piece in request.stream():
             body += piece
-            if len(body) > MAX_JSON_BYTES:
-                raise RequestTooLarge(
-                    f"The JSON body is larger than {MAX_JSON_BYTES} bytes; send a smaller one."
-                )
+            if len(body) > limit:
+                raise RequestTooLarge(f"The JSON body is larger than {limit} bytes; send a smaller one.")
     except ClientDisconnect:
         raise UploadInterrupted("The client broke off before the whole body had arrived.") from None
     return body

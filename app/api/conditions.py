@@ -14,6 +14,7 @@ from app.storage.base import ByteRange, Entry, ETags, Precondition, matches, mod
 _ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 # Lists may have empty members (section 5.6.1.2). Possessive, so that a hostile one takes linear time.
 _ETAGS = re.compile(rf"[ \t]*+(\*|([ \t,]*+{_ETAG.pattern}[ \t]*+(?=,|$))+[ \t,]*+)[ \t]*+")
+_SELECTIVE = ("range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range")
 _RANGE = re.compile(r"bytes[ \t]*=[ \t]*(\d{0,50})-(\d{0,50})[ \t]*", re.IGNORECASE)
 
 
@@ -53,6 +54,11 @@ def is_not_modified(headers: Headers, entry: Entry) -> bool:
         return matches(demanded.none_match, entry)
     since = _date(headers, "if-modified-since")
     return since is not None and entry.modified is not None and not modified_since(entry, since)
+
+
+def is_plain(headers: Headers) -> bool:
+    """Whether a GET asks for the whole artifact, whatever it is now."""
+    return not any(name in headers for name in _SELECTIVE)
 
 
 def wanted_range(headers: Headers) -> ByteRange | None:

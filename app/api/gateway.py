@@ -8,11 +8,12 @@ from typing import NamedTuple, TypeVar
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from app.api import conditions
 from app.api.access import Access, Action
 from app.api.digests import Digests
+from app.api.direct import DirectGateway
 from app.api.headers import artifact_headers, validators
 from app.api.threads import StorageThreads
 from app.api.transfer import DownloadResponse, receive
@@ -47,7 +48,17 @@ class Opened(NamedTuple):
 
 
 class Gateway:
-    def __init__(self, storage: Storage, threads: StorageThreads, access: Access) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        threads: StorageThreads,
+        access: Access,
+        direct: DirectGateway,
+        redirect_above: int = 0,
+    ) -> None:
+        """Plain downloads of more than `redirect_above` bytes are left to `direct`; 0 for none."""
+        self._direct = direct
+        self._redirect_above = redirect_above
         self._storage = storage
         self._threads = threads
         self._access = access
@@ -78,8 +89,12 @@ class Gateway:
         )
 
     async def download(self, request: Request, path: ArtifactPath) -> Response:
-        """The artifact, the range of it that was asked for, or 304."""
+        """The artifact, the range of it that was asked for, 304, or a redirect to the storage."""
         self._access.require(Action.READ, path)
+        if self._redirect_above and conditions.is_plain(request.headers):
+            url = await self._direct.redirect(path, self._redirect_above)
+            if url is not None:
+                return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
         opened = await self._threads.acquire(partial(self._open, path, request.headers), _release)
         if isinstance(opened, Entry):
             return Response(status_code=304, headers=validators(opened))

@@ -4,30 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from mimetypes import MimeTypes
-from os.path import splitext
 from urllib.parse import quote
 
 from app.api.conditions import entity_tag, http_date
+from app.media_types import media_type
 from app.storage.base import Entry, Span
 
-TEXT_EXTENSIONS = frozenset(
-    {"txt", "log", "err", "cfg", "conf", "cnf", "cf", "ini", "properties", "prop", "hocon", "toml", "yaml"}
-    | {"yml", "xml", "json", "js", "py", "py3", "csv", "tsv", "md", "rst", "ipynb", "MLmodel", "mlproject"}
-)
-"""What MLflow shows as text: extensions, and whole names that have none."""
-
-# Python's own table: the system's would make the answer depend on the machine.
-_TYPES = MimeTypes()
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-
-def content_type(name: str) -> str:
-    """The media type of an artifact, guessed from its name exactly as MLflow does."""
-    extension = splitext(name)[1].removeprefix(".")
-    if (extension or name) in TEXT_EXTENSIONS:
-        return "text/plain"
-    return _TYPES.guess_type(name)[0] or "application/octet-stream"
 
 
 def content_disposition(name: str) -> str:
@@ -47,7 +30,7 @@ def artifact_headers(entry: Entry, part: Span | None = None) -> dict[str, str]:
     of them all the same may run nothing.
     """
     headers = validators(entry) | {
-        "Content-Type": content_type(entry.path.name),
+        "Content-Type": media_type(entry.path.name),
         "Content-Length": str(entry.size if part is None else part.stop - part.start),
         "Content-Disposition": content_disposition(entry.path.name),
         "Content-Security-Policy": "sandbox; default-src 'none'",

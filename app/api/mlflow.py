@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
@@ -11,22 +13,30 @@ from starlette.responses import JSONResponse, Response
 
 from app.api import openapi
 from app.api.bodies import read_json
+from app.api.direct import DirectGateway
 from app.api.gateway import Gateway
-from app.api.schemas import MlflowFiles, MultipartAbort, MultipartComplete, MultipartCreate
+from app.api.schemas import (
+    MlflowFiles,
+    MultipartAbort,
+    MultipartComplete,
+    MultipartCreate,
+    MultipartCreated,
+    MultipartCredential,
+    Presigned,
+)
 from app.api.target import query_parameter
-from app.errors import FeatureDisabled, NotSupported
+from app.errors import FeatureDisabled
 from app.paths import ArtifactPath
-from app.storage.base import Entry
+from app.storage.base import Entry, UploadedPart
 
 PREFIXES = {"": "/api/2.0/mlflow-artifacts", "ajax_": "/ajax-api/2.0/mlflow-artifacts"}
 """The two that MLflow's clients and its page use, by what is put before an operation's name."""
+_MAX_COMPLETION_BYTES = 32 * 1024 * 1024
+"""MLflow's client gives back what it was given for each of up to 10 000 parts, long URLs included."""
+_SECRET = {"Cache-Control": "no-store"}
 
-# The client compares the beginning of this to fall back on a plain PUT.
-NO_MULTIPART_UPLOAD = "Multipart upload is not supported for the current artifact repository"
-NO_MULTIPART_DOWNLOAD = "Multipart download is not supported for the current artifact repository"
 
-
-def router(gateway: Gateway, name_prefix: str) -> APIRouter:
+def router(gateway: Gateway, direct: DirectGateway, name_prefix: str) -> APIRouter:
     routes = APIRouter(prefix=PREFIXES[name_prefix], tags=["mlflow-artifacts"])
 
     @routes.get(
@@ -69,7 +79,7 @@ def router(gateway: Gateway, name_prefix: str) -> APIRouter:
     @routes.put(
         "/artifacts/{path:path}",
         response_model=openapi.Empty,
-        responses=openapi.MLFLOW_UPLOADED | openapi.problems(409, 412, 415, 417, 501, 507),
+        responses=openapi.MLFLOW_UPLOADED | openapi.problems(409, 412, 413, 415, 417, 501, 507),
         openapi_extra=openapi.UPLOAD_BODY | {"parameters": [openapi.PATH, *openapi.WRITE_HEADERS]},
         operation_id=f"{name_prefix}mlflow_upload",
         summary="Upload an artifact",
@@ -90,35 +100,56 @@ def router(gateway: Gateway, name_prefix: str) -> APIRouter:
         await gateway.delete(request, _directory(request, "path"))
         return JSONResponse({})
 
-    def multipart(step: str, body: type[BaseModel]) -> None:
-        @routes.post(
-            f"/mpu/{step}/{{directory:path}}",
-            status_code=501,
-            responses=openapi.problems(413, 415, 501),
-            openapi_extra=openapi.json_body(body) | {"parameters": [openapi.DIRECTORY]},
-            operation_id=f"{name_prefix}mlflow_multipart_{step}",
-            summary=f"Multipart upload straight to storage: {step}",
-        )
-        async def multipart_step(request: Request) -> Response:
-            _directory(request, "directory")
-            await read_json(request, body)
-            raise NotSupported(NO_MULTIPART_UPLOAD)
+    def multipart(step: str, body: type[BaseModel], answer: type[BaseModel]) -> dict[str, Any]:
+        return {
+            "path": f"/mpu/{step}/{{directory:path}}",
+            "response_model": answer,
+            "responses": openapi.problems(404, 409, 413, 415, 501),
+            "openapi_extra": openapi.json_body(body) | {"parameters": [openapi.DIRECTORY]},
+            "operation_id": f"{name_prefix}mlflow_multipart_{step}",
+            "summary": f"Multipart upload straight to storage: {step}",
+        }
 
-    multipart("create", MultipartCreate)
-    multipart("complete", MultipartComplete)
-    multipart("abort", MultipartAbort)
+    @routes.post(**multipart("create", MultipartCreate, MultipartCreated))
+    async def multipart_create(request: Request) -> Response:
+        """One secret URL for each part. The client puts the parts there, and completes the upload here."""
+        directory = _directory(request, "directory")
+        body = await read_json(request, MultipartCreate)
+        upload_id, urls = await direct.begin(_named(directory, body.path), body.num_parts)
+        credentials = [MultipartCredential(url=url, part_number=number) for number, url in enumerate(urls, 1)]
+        created = MultipartCreated(upload_id=upload_id, credentials=credentials)
+        # Megabytes for thousands of parts, so not on the event loop.
+        content = await asyncio.to_thread(created.model_dump_json)
+        return Response(content, headers=_SECRET, media_type="application/json")
+
+    @routes.post(**multipart("complete", MultipartComplete, openapi.Empty))
+    async def multipart_complete(request: Request) -> Response:
+        directory = _directory(request, "directory")
+        body = await read_json(request, MultipartComplete, _MAX_COMPLETION_BYTES)
+        parts = [UploadedPart(part.part_number, part.etag) for part in body.parts]
+        await direct.complete(_named(directory, body.path), body.upload_id, parts)
+        return JSONResponse({})
+
+    @routes.post(**multipart("abort", MultipartAbort, openapi.Empty))
+    async def multipart_abort(request: Request) -> Response:
+        directory = _directory(request, "directory")
+        body = await read_json(request, MultipartAbort)
+        await direct.abort(_named(directory, body.path), body.upload_id)
+        return JSONResponse({})
 
     @routes.get(
         "/presigned/{path:path}",
-        status_code=501,
-        responses=openapi.problems(501),
+        response_model=Presigned,
+        responses=openapi.problems(404, 501),
         openapi_extra={"parameters": [openapi.PATH]},
         operation_id=f"{name_prefix}mlflow_presigned",
         summary="A URL to download straight from storage",
     )
     async def presigned(request: Request) -> Response:
-        _path(request)
-        raise NotSupported(NO_MULTIPART_DOWNLOAD)
+        """The URL is secret, and holds for a while."""
+        url, entry = await direct.download(_path(request))
+        assert entry.size is not None
+        return JSONResponse(Presigned(url=url, file_size=entry.size).model_dump(), headers=_SECRET)
 
     return routes
 
@@ -126,6 +157,11 @@ def router(gateway: Gateway, name_prefix: str) -> APIRouter:
 def _directory(request: Request, parameter: str) -> ArtifactPath:
     _refuse_workspaces(request)
     return ArtifactPath.directory_from_url(request.path_params[parameter])
+
+
+def _named(directory: ArtifactPath, path: str) -> ArtifactPath:
+    """The artifact in `directory` that a body means: only the base name of its path counts."""
+    return directory / path.rpartition("/")[2]
 
 
 def _refuse_workspaces(request: Request) -> None:

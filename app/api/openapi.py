@@ -39,6 +39,7 @@ PROBLEMS = {
     417: _problem("The expectation in Expect is not known"),
     500: _problem("The storage failed"),
     501: _problem("The artifact root's storage has no such power"),
+    502: _problem("The storage cannot be reached, or gave a senseless answer"),
     503: _problem("The storage is not available", Retry_After="Seconds"),
     504: _problem("The storage did not answer in time"),
     507: _problem("The storage is full"),
@@ -50,7 +51,7 @@ UPLOAD_BODY = {
 }
 
 VALIDATORS = _headers(
-    ETag="Strong; changed by every replacement",
+    ETag="Strong; other bytes have another one",
     Last_Modified="Time of the last upload",
     Cache_Control="`no-cache`: keep, but revalidate",
 )
@@ -76,6 +77,10 @@ DOWNLOADED: Responses = {
         "headers": CONTENT | _headers(Content_Range="`bytes first-last/size`"),
     },
     304: {"description": "The client has this version", "headers": VALIDATORS},
+    307: {
+        "description": "The artifact is at another URL for a while",
+        "headers": _headers(Location="Secret"),
+    },
 }
 EXAMINED: Responses = {
     200: {"description": "The headers of GET", "headers": CONTENT},
@@ -143,7 +148,7 @@ WRITE_HEADERS = [
 
 def problems(*statuses: int) -> Responses:
     """The error responses of a route: those named, and those that every use of storage can have."""
-    return {status: PROBLEMS[status] for status in (*statuses, 400, 403, 500, 503, 504)}
+    return {status: PROBLEMS[status] for status in (*statuses, 400, 403, 500, 502, 503, 504)}
 
 
 def without_bodies(responses: Responses) -> Responses:

@@ -36,6 +36,7 @@ TABLE: dict[type[errors.ArtifactError], Answer] = {
     errors.ExpectationFailed: Answer(417, "INVALID_PARAMETER_VALUE"),
     errors.FeatureDisabled: Answer(400, "FEATURE_DISABLED"),
     errors.ArtifactNotFound: Answer(404, "RESOURCE_DOES_NOT_EXIST"),
+    errors.UploadNotFound: Answer(404, "RESOURCE_DOES_NOT_EXIST"),
     errors.ArtifactIsDirectory: Answer(400, "INVALID_PARAMETER_VALUE"),
     errors.PathConflict: Answer(409, "RESOURCE_ALREADY_EXISTS"),
     errors.PreconditionFailed: Answer(412, "INVALID_STATE"),
@@ -47,6 +48,8 @@ TABLE: dict[type[errors.ArtifactError], Answer] = {
     errors.StorageFull: Answer(507, "QUOTA_EXCEEDED"),
     errors.StorageUnavailable: Answer(503, "TEMPORARILY_UNAVAILABLE"),
     errors.StorageTimeout: Answer(504, "TEMPORARILY_UNAVAILABLE"),
+    errors.StorageUnreachable: Answer(502, "TEMPORARILY_UNAVAILABLE"),
+    errors.StorageMisbehaved: Answer(502, "TEMPORARILY_UNAVAILABLE"),
     errors.StoragePermissionDenied: Answer(403, "PERMISSION_DENIED"),
 }
 

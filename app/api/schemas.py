@@ -103,6 +103,23 @@ class MultipartComplete(_MlflowBody):
     parts: list[MultipartPart]
 
 
+class MultipartCredential(BaseModel):
+    url: str = Field(description="Where the part is put, with the method PUT. Secret.")
+    part_number: int
+    headers: dict[str, str] = Field({}, description="To be sent along with the part.")
+
+
+class MultipartCreated(BaseModel):
+    upload_id: str
+    credentials: list[MultipartCredential]
+
+
+class Presigned(BaseModel):
+    url: str = Field(description="Where the artifact can be downloaded, ranges included. Secret.")
+    headers: dict[str, str] = Field({}, description="To be sent along.")
+    file_size: int = Field(description="Bytes.")
+
+
 class MultipartAbort(_MlflowBody):
     path: str
     upload_id: str

@@ -9,7 +9,8 @@ from app import __version__
 from app.api.schemas import ServerInfo
 
 
-def router() -> APIRouter:
+def router(*, direct: bool) -> APIRouter:
+    """`direct`: whether clients may transfer straight to and from storage."""
     routes = APIRouter(tags=["system"])
 
     @routes.get("/health", response_class=PlainTextResponse, summary="Whether the process is alive")
@@ -30,6 +31,8 @@ def router() -> APIRouter:
     @routes.head("/api/3.0/mlflow/server-info", include_in_schema=False)
     async def server_info() -> Response:
         """What MLflow clients ask before they choose how to transfer; see `ServerInfo`."""
-        return JSONResponse(ServerInfo().model_dump())
+        return JSONResponse(
+            ServerInfo(multipart_uploads_enabled=direct, multipart_downloads_enabled=direct).model_dump()
+        )
 
     return routes

@@ -16,15 +16,28 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.digests import Digests
 from app.api.threads import StorageThreads, finished
-from app.errors import StorageError, UploadInterrupted
+from app.errors import StorageError, StorageUnavailable, UploadInterrupted
 from app.storage.base import Download, Upload
 
+ADMISSION_SECONDS = 60
+"""For so long an upload waits for room in memory; MLflow's clients wait for 120 seconds."""
 logger = logging.getLogger(__name__)
 
 BATCH_BYTES = 512 * 1024
 """Per upload: enough to make the cost of a thread switch small, little enough for many at once."""
 MAX_PIECES = 256
 """Each costs memory of its own, and a hostile client may send them byte by byte."""
+
+
+async def admitted(upload: Upload) -> None:
+    """Waits, without a thread, until there is room for the upload. Raises `StorageUnavailable`."""
+    if upload.ready is None:
+        return
+    try:
+        async with asyncio.timeout(ADMISSION_SECONDS):
+            await asyncio.wrap_future(upload.ready)
+    except TimeoutError:
+        raise StorageUnavailable("The server is busy with other uploads; try again later.") from None
 
 
 async def receive(
@@ -48,6 +61,11 @@ async def receive(
         digests.update(data)
         upload.write(data)
 
+    async def admit_and_write(data: bytes) -> None:
+        # Only now: a client that sends nothing takes no room from others.
+        await admitted(upload)
+        await threads.run(write, data)
+
     try:
         async for piece in body:
             pieces.append(piece)
@@ -57,13 +75,13 @@ async def receive(
                 if writing is not None:
                     await writing
                 # No name for the batch: it would be kept until the next one is complete.
-                writing = asyncio.ensure_future(threads.run(write, b"".join(pieces)))
+                writing = asyncio.ensure_future(admit_and_write(b"".join(pieces)))
                 pieces.clear()
                 size = 0
         if writing is not None:
             await writing
         if size:
-            await threads.run(write, b"".join(pieces))
+            await admit_and_write(b"".join(pieces))
         if length is not None and received != length:
             raise UploadInterrupted(f"{received} bytes arrived of the {length} that were announced.")
     except ClientDisconnect:

@@ -6,7 +6,8 @@ A backend raises nothing but `app.errors.ArtifactError`, and passes tests/storag
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
@@ -32,7 +33,7 @@ class Entry:
     modified: datetime | None = None
     """In UTC, with its zone."""
     etag: str | None = None
-    """A strong validator without quotes: every replacement of the artifact changes it."""
+    """A strong validator without quotes: other bytes have another one."""
 
 
 class RangeNotSatisfiable(ArtifactError):
@@ -139,11 +140,21 @@ class Upload(Protocol):
     created: bool
     """After `commit`: whether there was no artifact at the path before."""
 
+    @property
+    def ready(self) -> Future[None] | None:
+        """Done when there is room in memory for the upload; None where that needs no waiting.
+
+        Room is asked for when this is first looked at. Wait for it before the first `write`, which
+        else does, and then holds its thread.
+        """
+        ...
+
     def write(self, data: bytes) -> None: ...
 
     def commit(self) -> Entry:
         """Makes what was written the artifact; when it returns, that survives a crash.
 
+        The entry is that of `stat`, but `modified` is None where the storage does not tell it here.
         Raises `PreconditionFailed` or `PathConflict` if others changed the path meanwhile.
         Whatever it raises, nothing of the upload is left, with one exception: a storage that fails
         to make a replacement durable may be unable to bring back the old artifact.
@@ -161,11 +172,63 @@ class Upload(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+class MultipartUpload(NamedTuple):
+    """An upload whose parts a client sends straight to the storage."""
+
+    upload_id: str
+    part_urls: Sequence[str]
+    """In the order of the parts. They are secrets."""
+
+
+class UploadedPart(NamedTuple):
+    number: int
+    """From 1."""
+    etag: str
+    """What the storage answered to the part, with or without quotes."""
+
+
+class DirectTransfers(Protocol):
+    """Bytes between clients and storage by presigned URLs, past this server. Not every storage has it."""
+
+    def download(self, entry: Entry, disposition: str) -> str:
+        """A URL that lets its holder read the artifact for a while. It is a secret.
+
+        The storage sends `disposition` as its Content-Disposition.
+        """
+        ...
+
+    def begin(self, path: ArtifactPath, parts: int) -> MultipartUpload:
+        """Raises `PathConflict`."""
+        ...
+
+    def complete(self, path: ArtifactPath, upload_id: str, parts: Sequence[UploadedPart]) -> None:
+        """Makes the parts the artifact.
+
+        Raises `UploadNotFound` unless it is an upload to `path` that was begun here and is still
+        open, and `InvalidRequest` unless `parts` are all of its parts, in order.
+        """
+        ...
+
+    def abort(self, path: ArtifactPath, upload_id: str) -> None:
+        """Forgets the upload and its parts. Raises `UploadNotFound`."""
+        ...
+
+
 class Storage(Protocol):
     """One artifact root. Every method may raise a `StorageError`."""
 
     url: str
     """The root as it was resolved, fit to be opened again by another process."""
+
+    @property
+    def sweep_every(self) -> float | None:
+        """Seconds between two calls of `sweep` at most, by which live uploads show that they live."""
+        ...
+
+    @property
+    def direct(self) -> DirectTransfers | None:
+        """How clients get and put bytes without this server, where the storage can do that."""
+        ...
 
     def stat(self, path: ArtifactPath) -> Entry:
         """The entry at `path`. Raises `ArtifactNotFound`."""
@@ -212,6 +275,13 @@ class Storage(Protocol):
 
     def check(self) -> None:
         """Raises a `StorageError` unless the root can be used as it was configured."""
+        ...
+
+    def rehearse(self) -> Iterator[str]:
+        """Does all that a server will do, on a probe of its own, and names each step that succeeded.
+
+        Raises the `StorageError` of the step that fails. Leaves nothing behind.
+        """
         ...
 
     def sweep(self) -> int:

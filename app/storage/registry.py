@@ -2,7 +2,8 @@
 
 A backend is a module with a settings model, whose fields become flags, environment variables and
 config-file keys, and with `open_storage(url, settings, *, read_only, prepare)`, which raises
-`ValueError` for a root that cannot be used. It imports its client library only in there.
+`ValueError` for a root that cannot be used, `RefusedSetting` for a setting. It imports its client
+library only in there.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Backend(NamedTuple):
 
 BACKENDS = [
     Backend(("", "file"), "app.storage.local", "LocalSettings"),
+    Backend(("s3",), "app.storage.s3", "S3Settings"),
 ]
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
@@ -55,7 +57,7 @@ def open_storage(url: str, settings: BaseModel, *, read_only: bool, prepare: boo
 def find(url: str) -> Backend:
     """The backend for `url`. Raises `ValueError` with the remedy where there is none."""
     if not url:
-        raise ValueError("it is empty; name a directory such as ./artifacts")
+        raise ValueError("it is empty; name a directory such as ./artifacts, or s3://bucket/path")
     match = _SCHEME.match(url)
     scheme = match[1].lower() if match else ""
     for backend in BACKENDS:
@@ -64,7 +66,8 @@ def find(url: str) -> Backend:
     if scheme in _OTHER_END:
         raise ValueError(
             f"{url!r} is an address that clients use, not a place that keeps files. Name the storage itself "
-            "here, such as /srv/artifacts; an endpoint like $MLFLOW_S3_ENDPOINT_URL is not a root either. "
+            "here, such as /srv/artifacts or s3://bucket/path; an S3 endpoint belongs in --s3-endpoint-url "
+            "(or MLFLOW_S3_ENDPOINT_URL), beside a root like s3://bucket/path. "
             "The address of this proxy belongs in the tracking server's own --default-artifact-root"
         )
     known = ", ".join(f"{scheme}:" if scheme else "a plain path" for b in BACKENDS for scheme in b.schemes)

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.utils.mime_type_utils import _guess_mime_type
 
-from app.api.headers import artifact_headers, content_disposition, content_type, validators
+from app.api.headers import artifact_headers, content_disposition, validators
+from app.media_types import media_type
 from app.paths import ArtifactPath
 from app.storage.base import Entry, Span
 
@@ -62,7 +63,7 @@ NAMES = [
 @pytest.mark.usefixtures("_no_mime_types_of_this_machine")
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_the_content_type_is_the_one_that_mlflow_gives(name: str) -> None:
-    assert content_type(name) == _guess_mime_type(name)
+    assert media_type(name) == _guess_mime_type(name)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_the_content_type_is_no_matter_of_the_machine(
 ) -> None:
     for extension in (".json", ".html", ".svg", ".png", ".bin", ".safetensors"):
         monkeypatch.setitem(mimetypes.types_map, extension, "application/x-machine")
-    assert content_type(name) == expected
+    assert media_type(name) == expected
 
 
 @pytest.mark.parametrize("name", ["a.txt", "model-1_final.tar.gz", "!#$&+^_`|~.x", "a%20b.txt", "it's", "*"])

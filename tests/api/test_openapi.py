@@ -118,6 +118,12 @@ def test_every_error_that_can_be_answered_is_described() -> None:
     assert {answer.status for answer in TABLE.values()} == set(PROBLEMS)
 
 
+def test_whoever_uses_the_storage_may_see_it_fail(operations: Operations) -> None:
+    for (path, method), operation in operations.items():
+        if "artifacts" in path:
+            assert {"500", "502", "503", "504"} <= set(operation["responses"]), (path, method)
+
+
 def test_every_parameter_is_described_once(operations: Operations) -> None:
     for key, operation in operations.items():
         parameters = operation.get("parameters", [])
@@ -201,8 +207,32 @@ def test_what_has_no_body_describes_none(operations: Operations, path: str) -> N
             assert status >= "400" or "content" not in responses[status], (method, status)
 
 
-def test_what_this_storage_cannot_do_promises_no_success(operations: Operations) -> None:
+def test_what_not_every_storage_can_do_may_fail(operations: Operations) -> None:
     for (path, method), operation in operations.items():
         if "/mpu/" in path or "/presigned/" in path:
-            assert "501" in operation["responses"], (path, method)
-            assert "200" not in operation["responses"], (path, method)
+            assert {"200", "404", "501"} <= set(operation["responses"]), (path, method)
+
+
+@pytest.mark.parametrize("api", ["api", "ajax-api"])
+@pytest.mark.parametrize(
+    ("path", "method", "model"),
+    [
+        ("/mpu/create/{directory}", "post", "MultipartCreated"),
+        ("/presigned/{path}", "get", "Presigned"),
+        ("/mpu/complete/{directory}", "post", "Empty"),
+        ("/mpu/abort/{directory}", "post", "Empty"),
+    ],
+)
+def test_the_json_of_direct_transfers_is_described(
+    operations: Operations, api: str, path: str, method: str, model: str
+) -> None:
+    [content] = operations[f"/{api}/2.0/mlflow-artifacts{path}", method]["responses"]["200"][
+        "content"
+    ].items()
+    assert content[0] == "application/json"
+    assert content[1]["schema"]["$ref"].rpartition("/")[2] == model
+
+
+def test_a_secret_url_is_said_to_be_one(document: Document) -> None:
+    for model in ("Presigned", "MultipartCredential"):
+        assert "Secret" in document["components"]["schemas"][model]["properties"]["url"]["description"]

@@ -7,6 +7,7 @@ import hashlib
 import threading
 from base64 import b64encode
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Self, cast
 
@@ -20,6 +21,7 @@ from starlette.types import Message
 from app.api import transfer
 from app.api.access import Access
 from app.api.digests import Digests
+from app.api.direct import DirectGateway
 from app.api.gateway import Gateway
 from app.api.threads import StorageThreads
 from app.api.transfer import BATCH_BYTES, receive
@@ -39,6 +41,7 @@ class FakeUpload:
     """Keeps what is written, and remembers if any two of its calls overlapped."""
 
     created = True
+    ready: Future[None] | None = None
 
     def __init__(self, gate: Gate | None = None, error: ArtifactError | None = None) -> None:
         self.gate = gate or Gate()
@@ -317,7 +320,9 @@ class TestAbort:
 
     @pytest.fixture
     def gateway(self, upload: FakeUpload, threads: StorageThreads) -> Gateway:
-        return Gateway(cast(Storage, OneUpload(upload)), threads, Access(read_only=False, no_delete=False))
+        storage = cast(Storage, OneUpload(upload))
+        access = Access(read_only=False, no_delete=False)
+        return Gateway(storage, threads, access, DirectGateway(storage, threads, access, None))
 
     def test_it_comes_after_the_write_that_runs_when_the_request_is_cancelled(
         self, gateway: Gateway, upload: FakeUpload

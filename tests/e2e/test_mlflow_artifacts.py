@@ -20,8 +20,8 @@ def test_a_logged_file_is_in_the_root_and_comes_back(setup: Setup, run_id: str, 
     local.write_bytes(secrets.token_bytes(3 * MEGABYTE))
     client.log_artifact(run_id, str(local), "models/first")
 
-    stored = setup.on_disk(client.get_run(run_id).info.artifact_uri) / "models/first/weights.bin"
-    assert stored.read_bytes() == local.read_bytes()
+    stored = setup.stored(client.get_run(run_id).info.artifact_uri)
+    assert stored == {"models/first/weights.bin": local.read_bytes()}
     fetched = client.download_artifacts(run_id, "models/first/weights.bin", str(tmp_path / "fetched"))
     assert Path(fetched).read_bytes() == local.read_bytes()
 
@@ -61,7 +61,7 @@ def test_a_logged_directory_comes_back_file_by_file(
 ) -> None:
     client = setup.client()
     client.log_artifacts(run_id, str(local_tree), "the tree")
-    assert files_below(setup.on_disk(client.get_run(run_id).info.artifact_uri)) == {
+    assert setup.stored(client.get_run(run_id).info.artifact_uri) == {
         f"the tree/{name}": content for name, content in NAMES.items()
     }
     fetched = client.download_artifacts(run_id, "the tree", str(tmp_path / "fetched"))
@@ -106,9 +106,11 @@ def test_listings_tell_names_kinds_and_sizes(setup: Setup, run_id: str, local_tr
     assert listed("data/missing") == []
 
 
-def test_a_file_of_300_mb_comes_back_with_the_same_digest(http_setup: Setup, tmp_path: Path) -> None:
+def test_a_file_of_300_mb_comes_back_with_the_same_digest(
+    http_setup: Setup, folder: str, tmp_path: Path
+) -> None:
     client = http_setup.client()
-    run = client.create_run(client.create_experiment(f"large-{tmp_path.name}"))
+    run = client.create_run(http_setup.new_experiment(folder))
     local, block, digest = tmp_path / "large.bin", secrets.token_bytes(MEGABYTE - 8), hashlib.sha256()
     with local.open("wb") as file:
         for number in range(300):
@@ -118,14 +120,14 @@ def test_a_file_of_300_mb_comes_back_with_the_same_digest(http_setup: Setup, tmp
             file.write(piece)
     client.log_artifact(run.info.run_id, str(local))
     local.unlink()
-    stored = http_setup.on_disk(run.info.artifact_uri) / "large.bin"
+    stored = http_setup.path(f"{run.info.artifact_uri}/large.bin")
     fetched = Path(client.download_artifacts(run.info.run_id, "large.bin", str(tmp_path)))
     try:
-        for copy in (stored, fetched):
-            with copy.open("rb") as file:
-                assert hashlib.file_digest(file, "sha256").digest() == digest.digest(), copy
+        assert http_setup.root.sha256(stored) == digest.digest()
+        with fetched.open("rb") as file:
+            assert hashlib.file_digest(file, "sha256").digest() == digest.digest()
     finally:
-        stored.unlink()
+        http_setup.root.remove(stored)
         fetched.unlink()
 
 
@@ -144,7 +146,7 @@ def test_each_file_is_sent_and_fetched_once_through_the_plain_routes(
     client.log_text(run_id, "once", "once.txt")
     client.download_artifacts(run_id, "once.txt", str(tmp_path))
     requests = [
-        each for each in logged(setup.proxy, f"{run_id}/artifacts/once.txt") if "?" not in each.target
+        each for each in logged(setup.server, f"{run_id}/artifacts/once.txt") if "?" not in each.target
     ]
     assert [(request.method, request.status) for request in requests] == [("PUT", 200), ("GET", 200)]
     assert all(request.target.startswith("/api/2.0/mlflow-artifacts/artifacts/") for request in requests)

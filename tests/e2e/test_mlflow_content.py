@@ -22,7 +22,7 @@ def artifact_uri(setup: Setup, run_id: str) -> str:
 def test_a_text_is_loaded_again(setup: Setup, mlflow: Any, run_id: str, artifact_uri: str) -> None:
     setup.client().log_text(run_id, "Grüße\n", "notes/hello.txt")
     assert mlflow.artifacts.load_text(f"{artifact_uri}/notes/hello.txt") == "Grüße\n"
-    assert (setup.on_disk(artifact_uri) / "notes/hello.txt").read_text() == "Grüße\n"
+    assert setup.stored(artifact_uri) == {"notes/hello.txt": "Grüße\n".encode()}
 
 
 @pytest.mark.parametrize("name", ["config.json", "config.yaml"])
@@ -33,7 +33,7 @@ def test_a_dictionary_is_loaded_again(
     setup.client().log_dict(run_id, content, name)
     if name.endswith(".json"):
         assert mlflow.artifacts.load_dict(f"{artifact_uri}/{name}") == content
-        assert json.loads((setup.on_disk(artifact_uri) / name).read_text()) == content
+        assert json.loads(setup.stored(artifact_uri)[name]) == content
     else:
         assert "depth: 3" in mlflow.artifacts.load_text(f"{artifact_uri}/{name}")
 
@@ -60,7 +60,7 @@ def test_a_figure_is_loaded_again_as_an_image(
     drawn = io.BytesIO()
     figure.savefig(drawn)
     assert mlflow.artifacts.load_image(f"{artifact_uri}/line.png").size == (200, 100)
-    assert (setup.on_disk(artifact_uri) / "line.png").read_bytes() == drawn.getvalue()
+    assert setup.stored(artifact_uri) == {"line.png": drawn.getvalue()}
 
 
 def test_the_uri_of_an_artifact_leads_to_it(setup: Setup, mlflow: Any, experiment: str) -> None:
@@ -69,7 +69,7 @@ def test_the_uri_of_an_artifact_leads_to_it(setup: Setup, mlflow: Any, experimen
         uri = mlflow.get_artifact_uri("some dir/a.txt")
         assert uri.startswith(mlflow.get_artifact_uri())
     assert mlflow.artifacts.load_text(uri) == "found"
-    assert setup.on_disk(uri).read_text() == "found"
+    assert setup.root.read(setup.path(uri)) == b"found"
 
 
 def test_an_experiment_may_have_its_own_place_below_the_root(setup: Setup, mlflow: Any, folder: str) -> None:
@@ -78,7 +78,6 @@ def test_an_experiment_may_have_its_own_place_below_the_root(setup: Setup, mlflo
     run = client.create_run(client.create_experiment(folder, artifact_location=place))
     assert run.info.artifact_uri == f"{place}/{run.info.run_id}/artifacts"
     client.log_text(run.info.run_id, "apart", "a.txt")
-    on_disk = setup.proxy.root / "teams" / folder / run.info.run_id / "artifacts/a.txt"
-    assert on_disk.read_text() == "apart"
+    assert setup.root.tree(f"teams/{folder}") == {f"{run.info.run_id}/artifacts/a.txt": b"apart"}
     assert [info.path for info in client.list_artifacts(run.info.run_id)] == ["a.txt"]
     assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/a.txt") == "apart"

@@ -12,7 +12,7 @@ from tests.support.access_log import logged
 @pytest.fixture
 def run(http_setup: Setup, folder: str) -> str:
     client = http_setup.client()
-    created: str = client.create_run(client.create_experiment(folder)).info.run_id
+    created: str = client.create_run(http_setup.new_experiment(folder)).info.run_id
     client.log_text(created, "shown\n", "notes/a b.txt")
     client.log_text(created, "<p>page</p>", "notes/page.html")
     return created
@@ -45,5 +45,5 @@ def test_the_page_shows_an_artifact(
 def test_the_page_asks_for_a_missing_artifact_once(http_setup: Setup, client: httpx.Client, run: str) -> None:
     answer = client.get(f"{http_setup.tracking.url}/get-artifact", params={"run_id": run, "path": "nope"})
     assert answer.is_error
-    requests = logged(http_setup.proxy, f"{run}/artifacts/nope")
+    requests = logged(http_setup.server, f"{run}/artifacts/nope")
     assert [(request.method, request.status) for request in requests] == [("GET", 404)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import Proxy
 from tests.e2e.wire_probe import REQUESTS, Answer, probe
-from tests.support.server import Server
 
 RECORDED = Path(__file__).with_name("recorded")
 RELIED_ON = ("content-type", "content-disposition", "content-range", "accept-ranges", "allow")
@@ -23,7 +24,7 @@ NO_TRACKING = "it is not here and will not be; a 503 would be repeated for four 
 CAPABILITIES = "only what a client must know to transfer artifacts, and no tracking store behind it"
 
 ERROR = {"content-type": JSON_ERROR, "body": JSON_ERROR}
-ON_PURPOSE: dict[str, dict[str, str]] = {
+LOCAL: dict[str, dict[str, str]] = {
     "version": {"content-type": "it is plain text, not HTML"},
     "server info": {"body": CAPABILITIES},
     "server info, ajax": {"body": CAPABILITIES},
@@ -54,7 +55,42 @@ ON_PURPOSE: dict[str, dict[str, str]] = {
     "tracking page": ERROR | {"status": NO_TRACKING},
     "no such route": ERROR,
 }
-"""Where we differ from MLflow 3.17.2, by request and by what differs, and why."""
+
+LENGTH = "the length is told before the first byte, where MLflow sends chunks of what it has fetched whole"
+RANGES = "ranges are served, where MLflow sends the whole artifact whatever part was asked for"
+STREAMED = {"accept-ranges": RANGES, "content-length": LENGTH}
+NO_TWINS = "a directory is not hidden by an artifact of its name, so none can be stored there"
+UNREAD = "what is a directory cannot be read; MLflow fetches the whole tree and sends an empty file"
+GONE = "what is not there stays so; a 500 would be repeated for minutes"
+NO_UPLOAD = dict.fromkeys(("status", "content-type", "body"), GONE)
+
+S3: dict[str, dict[str, str]] = LOCAL | {
+    "upload onto a directory": dict.fromkeys(("status", "content-type", "body"), NO_TWINS),
+    "list": {"body": f"{LISTED}; {NO_TWINS}"},
+    "list, trailing slash": {"body": f"{LISTED}; {NO_TWINS}"},
+    "download, ajax": STREAMED,
+    "download": STREAMED,
+    "download of nothing": STREAMED,
+    "range": STREAMED | dict.fromkeys(("status", "content-range", "body"), RANGES),
+    "range past the end": dict.fromkeys(
+        ("status", "content-type", "content-disposition", "content-range", "content-length", "body"), RANGES
+    ),
+    "download, unicode name": LOCAL["download, unicode name"] | STREAMED,
+    "download, double-encoded name": LOCAL["download, double-encoded name"] | STREAMED,
+    "download a directory": dict.fromkeys(
+        ("status", "content-type", "content-disposition", "content-length", "body"), UNREAD
+    ),
+    "download, missing": dict.fromkeys(("status", "body"), GONE),
+    "presigned": {"body": "the store is also told the media type, and the name as all other routes spell it"},
+    "multipart create": {
+        "body": "credentials always have headers, as clients read them; and URLs hold as long as the upload"
+    },
+    "multipart complete": NO_UPLOAD,
+    "multipart abort": NO_UPLOAD,
+    "list after deletion": {"body": "a deleted directory is gone, where MLflow still lists a part of it"},
+}
+ON_PURPOSE = {"local": LOCAL, "s3": S3}
+"""Where we differ from MLflow 3.17.2, by backend, by request and by what differs, and why."""
 
 
 @cache
@@ -64,28 +100,38 @@ def recorded(name: str) -> dict[str, Answer]:
 
 
 @pytest.fixture(scope="module")
-def answers(server: Server) -> dict[str, Answer]:
-    return probe(server.url)
+def answers(request: pytest.FixtureRequest) -> Callable[[str], dict[str, Answer]]:
+    """Gives those of the server over a backend, which is asked once. Over S3 it has --presign."""
+    proxies = {"local": "local_proxy", "s3": "presigning_proxy"}
+
+    @cache
+    def given(backend: str) -> dict[str, Answer]:
+        proxy: Proxy = request.getfixturevalue(proxies[backend])
+        return probe(proxy.server.url)
+
+    return given
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_the_answer_is_the_recorded_one(answers: dict[str, Answer], name: str) -> None:
-    assert answers[name] == recorded("local.json")[name]
+def test_the_answer_is_the_recorded_one(
+    answers: Callable[[str], dict[str, Answer]], backend: str, name: str
+) -> None:
+    assert answers(backend)[name] == recorded(f"{backend}.json")[name]
 
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_the_answer_differs_from_that_of_mlflow_only_on_purpose(
-    answers: dict[str, Answer], name: str
+    answers: Callable[[str], dict[str, Answer]], backend: str, name: str
 ) -> None:
-    found = differences(answers[name], recorded("mlflow-3.17.2-local.json")[name])
-    assert found == set(ON_PURPOSE.get(name, {})), "found, and listed as on purpose"
+    found = differences(answers(backend)[name], recorded(f"mlflow-3.17.2-{backend}.json")[name])
+    assert found == set(ON_PURPOSE[backend].get(name, {})), "found, and listed as on purpose"
 
 
-def test_recordings_and_reasons_are_of_requests_that_are_made() -> None:
-    assert recorded("local.json").keys() == REQUESTS.keys()
-    assert recorded("mlflow-3.17.2-local.json").keys() == REQUESTS.keys()
-    assert ON_PURPOSE.keys() <= REQUESTS.keys()
-    assert all(reason for reasons in ON_PURPOSE.values() for reason in reasons.values())
+def test_recordings_and_reasons_are_of_requests_that_are_made(backend: str) -> None:
+    assert recorded(f"{backend}.json").keys() == REQUESTS.keys()
+    assert recorded(f"mlflow-3.17.2-{backend}.json").keys() == REQUESTS.keys()
+    assert ON_PURPOSE[backend].keys() <= REQUESTS.keys()
+    assert all(reason for reasons in ON_PURPOSE[backend].values() for reason in reasons.values())
 
 
 def differences(ours: Answer, theirs: Answer) -> set[str]:

@@ -1,16 +1,24 @@
-"""Every backend over an artifact root of its own, with a view of it behind its back; and the local one."""
+"""Every backend over an artifact root of its own, with a view of it behind its back; and single ones."""
 
 from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from app.storage import s3
 from app.storage.base import Storage
 from app.storage.local import LocalSettings, LocalStorage, open_storage
+from app.storage.s3 import S3Settings
+from app.storage.s3.storage import S3Storage
+from tests.support.interposer import Interposer, interposing
+from tests.support.object_store import ObjectStore
+from tests.support.s3_credentials import KEYS
+from tests.support.s3_variables import without
 
 
 class Store(ABC):
@@ -66,10 +74,60 @@ class LocalStore(Store):
         return set(os.listdir(directory))
 
 
-@pytest.fixture(params=["local", "local-none"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    durability = "none" if request.param == "local-none" else "full"
-    under_test = LocalStore(tmp_path / "root", durability)
+class S3Store(Store):
+    def __init__(self, object_store: ObjectStore, bucket: str, **settings: object) -> None:
+        self.object_store = object_store
+        self.bucket = bucket
+        self.client = object_store.client()
+        self.storage: S3Storage = s3.open_storage(
+            f"s3://{bucket}/some/root", S3Settings.model_validate(SMALL | settings), read_only=False
+        )
+
+    def raw(self) -> dict[str, bytes]:
+        return {
+            key: self.client.get_object(Bucket=self.bucket, Key=f"some/root/{key}")["Body"].read()
+            for key in self._keys()
+            if not key.startswith(".artifact-proxy") and not key.endswith("/")
+        }
+
+    def leftovers(self) -> list[str]:
+        uploads = self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
+        own = [key for key in self._keys() if key.startswith(".artifact-proxy")]
+        return [upload["Key"] for upload in uploads] + own
+
+    def put_foreign(self) -> set[str]:
+        names = {"line\nbreak", "back\\..\\slash", ".artifact-proxy-mine", ".."}
+        for key in [*sorted(names), "", "/", "/absolute"]:
+            with suppress(self.client.exceptions.ClientError):
+                self.client.put_object(Bucket=self.bucket, Key=f"some/root/foreign/{key}", Body=b"x")
+                if f"foreign/{key}" not in self._keys():  # not every store has such keys
+                    self.client.delete_object(Bucket=self.bucket, Key=f"some/root/foreign/{key}")
+        return names
+
+    def _keys(self) -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix="some/root/")
+        return [found["Key"][len("some/root/") :] for page in pages for found in page.get("Contents", [])]
+
+
+SMALL = {"s3_part_size": 5 * 1024 * 1024, "s3_upload_memory": 1024 * 1024 * 1024}
+"""The smallest parts that S3 has, and room for as many uploads at once as the contract tests begin."""
+
+
+@pytest.fixture(params=["local", "local-none", "s3", "s3-second"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    under_test: Store
+    if request.param.startswith("local"):
+        durability = "none" if request.param == "local-none" else "full"
+        under_test = LocalStore(tmp_path / "root", durability)
+    else:
+        fixture = "object_store" if request.param == "s3" else "second_store"
+        object_store: ObjectStore = request.getfixturevalue(fixture)
+        environment = object_store.environment()
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        bucket = object_store.make_bucket()
+        request.addfinalizer(lambda: object_store.remove_bucket(bucket))  # noqa: PT021 - only here is a bucket
+        under_test = S3Store(object_store, bucket, s3_endpoint_url=object_store.url)
     yield under_test
     under_test.storage.close()
 
@@ -82,3 +140,46 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def storage(root: Path) -> LocalStorage:
     return opened(root)
+
+
+@pytest.fixture
+def shared_root(shared_bucket: str, folder: str) -> str:
+    """A root in S3 that is this test's own."""
+    return f"s3://{shared_bucket}/{folder}"
+
+
+@pytest.fixture
+def second_root(second_bucket: str, folder: str) -> str:
+    return f"s3://{second_bucket}/{folder}"
+
+
+@pytest.fixture
+def wire(object_store: ObjectStore) -> Iterator[Interposer]:
+    """Before SeaweedFS, which judges signatures."""
+    with interposing(object_store.url) as interposer:
+        yield interposer
+
+
+@pytest.fixture
+def second_wire(second_store: ObjectStore) -> Iterator[Interposer]:
+    """Before moto, which takes whatever S3 itself takes."""
+    with interposing(second_store.url) as interposer:
+        yield interposer
+
+
+@pytest.fixture
+def variables(object_store: ObjectStore, wire: Interposer) -> dict[str, str]:
+    """What it takes to reach the store by way of `wire`."""
+    return object_store.environment(wire.url)
+
+
+@pytest.fixture
+def second_variables(second_store: ObjectStore, second_wire: Interposer) -> dict[str, str]:
+    """What it takes to reach moto by way of `second_wire`."""
+    return second_store.environment(second_wire.url)
+
+
+@pytest.fixture
+def second_keyless(second_variables: dict[str, str]) -> dict[str, str]:
+    """What it takes to reach moto, which takes any credentials, but for those."""
+    return without(second_variables, *KEYS)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from app.errors import StorageUnavailable
+from app.errors import StorageError, StorageUnavailable
 from app.paths import ArtifactPath
 from app.storage.local import LocalSettings, LocalStorage, open_storage
 from tests.storage.conftest import opened
@@ -147,3 +150,69 @@ def test_directories_that_others_made_are_kept(root: Path, storage: LocalStorage
     storage.create(path("team/private/a")).abort()
     storage.delete(path("team/private/missing"))
     assert (root / "team" / "private").is_dir()
+
+
+class TestETag:
+    def test_changes_with_every_replacement_even_by_the_same_bytes(self, storage: LocalStorage) -> None:
+        etags = [put(storage, "a", b"same").etag for _ in range(50)]
+        assert len(set(etags)) == len(etags)
+
+
+class TestRehearsal:
+    STEPS = ("list", "write", "read back", "delete")
+
+    def test_names_each_step_and_leaves_nothing(self, root: Path, storage: LocalStorage) -> None:
+        put(storage, "d/a")
+        assert tuple(storage.rehearse()) == self.STEPS
+        assert names(storage) == ["d"]
+        assert os.listdir(root / ".artifact-proxy" / "staging") == []
+
+    @pytest.mark.parametrize("steps", range(1, len(STEPS) + 1))
+    def test_leaves_nothing_either_where_it_is_given_up(
+        self, root: Path, storage: LocalStorage, steps: int
+    ) -> None:
+        rehearsal = storage.rehearse()
+        assert tuple(itertools.islice(rehearsal, steps)) == self.STEPS[:steps]
+        cast(Generator[str], rehearsal).close()
+        staging = root / ".artifact-proxy" / "staging"
+        assert not staging.exists() or os.listdir(staging) == []
+
+    def test_of_a_root_that_is_only_read_writes_nothing(self, root: Path, storage: LocalStorage) -> None:
+        put(storage, "a")
+        shutil.rmtree(root / ".artifact-proxy")
+        assert list(opened(root, read_only=True).rehearse()) == ["list"]
+        assert os.listdir(root) == ["a"]
+
+    @pytest.mark.parametrize(
+        ("call", "done"), [("listdir", 0), ("write", 1), ("fsync", 1), ("pread", 2), ("unlink", 0)]
+    )
+    def test_ends_with_the_step_that_fails(
+        self, root: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, call: str, done: int
+    ) -> None:
+        def fail(*args: object, **options: object) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), "/srv/secret/place")
+
+        monkeypatch.setattr(os, call, fail)
+        rehearsal = storage.rehearse()
+        assert tuple(itertools.islice(rehearsal, done)) == self.STEPS[:done]
+        with pytest.raises(StorageError) as caught:
+            next(rehearsal)
+        monkeypatch.undo()
+        assert "secret" not in str(caught.value)
+        if call != "unlink":  # else it is left to the sweeper
+            staging = root / ".artifact-proxy" / "staging"
+            assert not staging.exists() or os.listdir(staging) == []
+
+    def test_notices_bytes_that_come_back_changed(
+        self, root: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "pread", lambda *_: b"probf")
+        with pytest.raises(StorageError, match="other bytes"):
+            list(storage.rehearse())
+        assert os.listdir(root / ".artifact-proxy" / "staging") == []
+
+    def test_of_a_root_that_is_lost_is_unavailable(self, root: Path, storage: LocalStorage) -> None:
+        root.rename(root.with_name("elsewhere"))
+        with pytest.raises(StorageUnavailable):
+            next(storage.rehearse())
+        assert not root.exists()

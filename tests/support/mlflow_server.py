@@ -25,6 +25,8 @@ QUIET = {
     # Eight more processes, which have nothing to do with artifacts.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
+_OTHER_PROXIES = {"MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES": "http,mlflow-artifacts"}
+"""Lets experiments lie at other proxies than the one of the default artifact root."""
 _STORAGE_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_", "BOTO_", "S3_")
 _RUNS = re.compile(r"Uvicorn running on (http://\S+)")
 
@@ -34,6 +36,10 @@ class TrackingServer:
     url: str
     database: str
     """The URI of the backend store."""
+    default_artifact_root: str
+    """As it was told."""
+    directory: Path
+    """Where it runs."""
 
 
 def mlflow_environment() -> dict[str, str]:
@@ -57,14 +63,14 @@ def running_tracking_server(directory: Path, default_artifact_root: str) -> Iter
             mlflow_command("server", *arguments),
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=mlflow_environment(),
+            env=mlflow_environment() | _OTHER_PROXIES,
             cwd=directory,
             start_new_session=True,
         )
     try:
         url = _wait_for_address(process, log_file)
         httpx.get(f"{url}/health", timeout=START_SECONDS).raise_for_status()
-        yield TrackingServer(url, database)
+        yield TrackingServer(url, database, default_artifact_root, directory)
     finally:
         _stop(process)
 

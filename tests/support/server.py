@@ -24,9 +24,15 @@ _LISTENS = re.compile(r"serves \S+ at (http://\S+)")
 class Server:
     url: str
     """With the static prefix, without a final slash."""
-    root: Path
+    artifact_root: Path | str
     process: subprocess.Popen[bytes]
     log_file: Path
+
+    @property
+    def root(self) -> Path:
+        """The directory of a local root."""
+        assert isinstance(self.artifact_root, Path), f"{self.artifact_root} is no directory"
+        return self.artifact_root
 
     @property
     def native(self) -> str:
@@ -58,10 +64,18 @@ class Server:
 
 @contextmanager
 def running(
-    root: Path, *arguments: str, environment: Mapping[str, str] | None = None, log_file: Path | None = None
+    root: Path | str,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    log_file: Path | None = None,
 ) -> Iterator[Server]:
-    """Starts the command over `root` and stops it in the end; it is ready inside the block."""
-    log_file = log_file or root.with_name(root.name + ".log")
+    """Starts the command over `root` and stops it in the end; it is ready inside the block.
+
+    A root that is a URL needs a `log_file`; beside a directory there is a place for one.
+    """
+    if log_file is None:
+        assert isinstance(root, Path), f"there is no place for a log file beside {root}"
+        log_file = root.with_name(root.name + ".log")
     with log_file.open("wb") as log:
         process = start(root, *arguments, environment=environment, log=log)
     try:
@@ -72,7 +86,7 @@ def running(
 
 
 def start(
-    root: Path, *arguments: str, log: IO[bytes], environment: Mapping[str, str] | None = None
+    root: Path | str, *arguments: str, log: IO[bytes], environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "app", "--default-artifact-root", str(root), "--port", "0", *arguments]
     return subprocess.Popen(
@@ -81,11 +95,11 @@ def start(
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without settings of the server or of MLflow."""
+    """This process's environment without settings of the server and of MLflow, and without credentials."""
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("ARTIFACT_PROXY_", "MLFLOW_"))
+        if not name.startswith(("ARTIFACT_PROXY_", "MLFLOW_", "AWS_"))
     }
 
 

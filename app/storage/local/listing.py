@@ -5,19 +5,16 @@ Links, special files, the server's own names and names that no artifact may have
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from app.errors import InvalidPath
-from app.paths import RESERVED_PREFIX, ArtifactPath
+from app.paths import ArtifactPath
 from app.storage.base import Entry
+from app.storage.foreign import ForeignNames
 from app.storage.local.entries import entry_at
 from app.storage.local.tree import Tree
-
-logger = logging.getLogger(__name__)
 
 
 class _Child(NamedTuple):
@@ -69,24 +66,12 @@ def _children(descriptor: int, *, slash: str) -> list[_Child]:
 
 def _legal(children: list[_Child], directory: ArtifactPath) -> Iterator[tuple[_Child, ArtifactPath]]:
     """Those of `children` that can be artifacts or directories of them, with their paths."""
-    foreign = 0
+    foreign = ForeignNames(directory)
     for child in children:
-        try:
-            path = directory / child.name
-        except InvalidPath:
-            if not child.name.casefold().startswith(RESERVED_PREFIX):
-                foreign += 1
-                example = child.name
-            continue
-        yield child, path
-    if foreign:
-        logger.warning(
-            "Left %d names out of the listing of %a that no artifact may have, such as %a; "
-            "rename them to make them visible.",
-            foreign,
-            str(directory),
-            example,
-        )
+        path = foreign.judge(child.name)
+        if path is not None:
+            yield child, path
+    foreign.warn()
 
 
 def _present(descriptor: int, path: ArtifactPath, child: _Child) -> Iterator[Entry]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from zlib import crc32
 
+from app.errors import StorageError
 from app.paths import RESERVED_PREFIX
 from app.storage.local.tree import Tree
 
@@ -75,6 +76,23 @@ class Reserve:
         finally:
             os.close(descriptor)
         self.await_directories()
+
+    def rehearse(self) -> Iterator[str]:
+        """Writes, reads and removes a file of our own; names each step when it is done."""
+        descriptor, name = self.new_file()
+        try:
+            try:
+                os.write(descriptor, b"probe")
+                os.fsync(descriptor)
+                yield "write"
+                if os.pread(descriptor, 6, 0) != b"probe":
+                    raise StorageError("The storage gave other bytes back than were written to it.")
+                yield "read back"
+            finally:
+                self.remove_file(name)
+            yield "delete"
+        finally:
+            os.close(descriptor)
 
     def sweep(self) -> int:
         """Removes the files in staging that no living upload holds; says how many."""

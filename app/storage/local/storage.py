@@ -28,6 +28,9 @@ _NO_ARTIFACT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
 class LocalStorage:
     """See `app.storage.base.Storage`."""
 
+    direct = None
+    sweep_every = None
+
     def __init__(self, tree: Tree, *, durable: bool, read_only: bool) -> None:
         self.url = tree.root.as_uri()
         self._tree = tree
@@ -139,6 +142,13 @@ class LocalStorage:
             os.listdir(descriptor)
             if not self._read_only:
                 self._reserve.check()
+
+    def rehearse(self) -> Iterator[str]:
+        self.check()
+        yield "list"
+        if not self._read_only:
+            with translated(ArtifactPath()):
+                yield from self._reserve.rehearse()
 
     def sweep(self) -> int:
         if self._read_only:

@@ -28,6 +28,7 @@ class LocalUpload:
     """See `app.storage.base.Upload`."""
 
     created = False
+    ready = None
     _open = False
     _made_directories = False
 

@@ -1,0 +1,79 @@
+"""Transfers that go past this server: presigned URLs for clients that can reach the storage.
+
+Off unless the operator turns it on, and asked for nowhere else than here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.api.access import Access, Action
+from app.api.headers import content_disposition
+from app.api.threads import StorageThreads
+from app.errors import ArtifactIsDirectory, NotSupported
+from app.paths import ArtifactPath
+from app.storage.base import DirectTransfers, Entry, MultipartUpload, Storage, UploadedPart
+
+# MLflow's client compares the beginning of this to fall back on a plain PUT.
+NO_MULTIPART_UPLOAD = "Multipart upload is not supported for the current artifact repository"
+NO_MULTIPART_DOWNLOAD = "Multipart download is not supported for the current artifact repository"
+
+
+class DirectGateway:
+    def __init__(
+        self, storage: Storage, threads: StorageThreads, access: Access, direct: DirectTransfers | None
+    ) -> None:
+        """Without `direct` every method raises `NotSupported`."""
+        self._storage = storage
+        self._threads = threads
+        self._access = access
+        self._direct = direct
+
+    @property
+    def enabled(self) -> bool:
+        return self._direct is not None
+
+    async def download(self, path: ArtifactPath) -> tuple[str, Entry]:
+        """A URL from which the artifact can be downloaded for a while, and what it is."""
+        direct = self._require(NO_MULTIPART_DOWNLOAD)
+        self._access.require(Action.READ, path)
+
+        def presigned() -> tuple[str, Entry]:
+            entry = self._storage.stat(path)
+            if entry.is_dir:
+                raise ArtifactIsDirectory(f"The artifact path {str(path)!r} is a directory; list it instead.")
+            return direct.download(entry, content_disposition(path.name)), entry
+
+        return await self._threads.run(presigned)
+
+    async def redirect(self, path: ArtifactPath, above: int) -> str | None:
+        """The URL of `download` for an artifact of more than `above` bytes; None for any other."""
+        direct = self._require(NO_MULTIPART_DOWNLOAD)
+        self._access.require(Action.READ, path)
+
+        def presigned() -> str | None:
+            entry = self._storage.stat(path)
+            large = not entry.is_dir and (entry.size or 0) > above
+            return direct.download(entry, content_disposition(path.name)) if large else None
+
+        return await self._threads.run(presigned)
+
+    async def begin(self, path: ArtifactPath, parts: int) -> MultipartUpload:
+        direct = self._require(NO_MULTIPART_UPLOAD)
+        self._access.require(Action.WRITE, path)
+        return await self._threads.run(direct.begin, path, parts)
+
+    async def complete(self, path: ArtifactPath, upload_id: str, parts: Sequence[UploadedPart]) -> None:
+        direct = self._require(NO_MULTIPART_UPLOAD)
+        self._access.require(Action.WRITE, path)
+        await self._threads.run(direct.complete, path, upload_id, parts)
+
+    async def abort(self, path: ArtifactPath, upload_id: str) -> None:
+        direct = self._require(NO_MULTIPART_UPLOAD)
+        self._access.require(Action.WRITE, path)
+        await self._threads.run(direct.abort, path, upload_id)
+
+    def _require(self, refusal: str) -> DirectTransfers:
+        if self._direct is None:
+            raise NotSupported(refusal)
+        return self._direct

@@ -1,0 +1,14 @@
+"""What the server says of a request that it refuses."""
+
+from __future__ import annotations
+
+import httpx
+
+BAD = (400, "INVALID_PARAMETER_VALUE")
+MISSING = (404, "RESOURCE_DOES_NOT_EXIST")
+CONFLICT = (409, "RESOURCE_ALREADY_EXISTS")
+
+
+def told(refused: httpx.Response) -> tuple[int, str]:
+    assert refused.json().keys() == {"error_code", "message"}
+    return refused.status_code, refused.json()["error_code"]

@@ -1,0 +1,51 @@
+"""Fixtures with real S3 servers, which start with the first test that asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.object_store import ObjectStore, given, moto, seaweedfs
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """The store that TEST_S3_ENDPOINT_URL names, or else SeaweedFS."""
+    named = given()
+    if named:
+        yield named
+        return
+    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def second_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """moto, another implementation of S3."""
+    with moto(tmp_path_factory.mktemp("moto")) as started:
+        yield started
+
+
+@pytest.fixture
+def bucket(object_store: ObjectStore) -> Iterator[str]:
+    """The name of a new bucket of `object_store`, which is this test's own."""
+    name = object_store.make_bucket()
+    yield name
+    object_store.remove_bucket(name)
+
+
+@pytest.fixture(scope="session")
+def shared_bucket(object_store: ObjectStore) -> Iterator[str]:
+    """A bucket in which each test has its own prefix."""
+    name = object_store.make_bucket()
+    yield name
+    object_store.remove_bucket(name)
+
+
+@pytest.fixture(scope="session")
+def second_bucket(second_store: ObjectStore) -> Iterator[str]:
+    """The like of `shared_bucket` in the second store."""
+    name = second_store.make_bucket()
+    yield name
+    second_store.remove_bucket(name)
