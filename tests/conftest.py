@@ -9,11 +9,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import hypothesis
 import pytest
 
 from tests.support.server import Server, clean_environment, running
 
 pytest_plugins = ["tests.support.s3_fixtures"]
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

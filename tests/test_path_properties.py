@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.errors import InvalidPath
 from app.paths import MAX_PATH_BYTES, MAX_SEGMENT_BYTES, MAX_SEGMENTS, RESERVED_PREFIX, ArtifactPath
 from tests.support.path_readers import CHILD, DEEPER_CHILD, FROM_TEXT, FROM_URL, Reader
-
-unhurried = settings(deadline=None)
 
 # Pieces that mean something to some decoder somewhere are put together at random.
 PIECES = [
@@ -50,7 +48,6 @@ paths = (
 
 
 @given(paths)
-@unhurried
 def test_a_path_survives_its_url(path: ArtifactPath) -> None:
     assert path.url.isascii()
     assert not re.search(r"[^!-~]", path.url)
@@ -60,7 +57,6 @@ def test_a_path_survives_its_url(path: ArtifactPath) -> None:
 
 
 @given(paths, st.data())
-@unhurried
 def test_however_a_url_is_encoded_it_is_the_same_path(path: ArtifactPath, data: st.DataObject) -> None:
     octets = str(path).encode()
     escaped = data.draw(st.lists(st.booleans(), min_size=len(octets), max_size=len(octets)))
@@ -75,7 +71,6 @@ def test_however_a_url_is_encoded_it_is_the_same_path(path: ArtifactPath, data: 
 @example("a%2520b", "a%20b")
 @example("%C3%A9", "e%CC%81")
 @example("a+b", "a%20b")
-@unhurried
 def test_different_names_stay_different_and_equal_ones_equal(first: str, second: str) -> None:
     one, other = accepted(ArtifactPath.from_url, first), accepted(ArtifactPath.from_url, second)
     if one is not None and other is not None:
@@ -94,7 +89,6 @@ def readings(text: str) -> list[str]:
 @given(texts)
 @example("%2525252e%2525252e/a")
 @example("a%255c..")
-@unhurried
 def test_no_reading_of_an_accepted_path_leaves_its_place(text: str) -> None:
     path = accepted(ArtifactPath.parse, text)
     if path is None:
@@ -112,7 +106,6 @@ def test_no_reading_of_an_accepted_path_leaves_its_place(text: str) -> None:
 
 
 @given(texts)
-@unhurried
 def test_any_text_is_a_path_or_an_invalid_path(text: str) -> None:
     for read in (*FROM_TEXT.values(), *CHILD.values(), *DEEPER_CHILD.values()):
         path = accepted(read, text)
@@ -120,7 +113,6 @@ def test_any_text_is_a_path_or_an_invalid_path(text: str) -> None:
 
 
 @given(raws)
-@unhurried
 def test_any_request_target_is_a_path_or_an_invalid_path(raw: str) -> None:
     for read in FROM_URL.values():
         path = accepted(read, raw)
@@ -128,7 +120,6 @@ def test_any_request_target_is_a_path_or_an_invalid_path(raw: str) -> None:
 
 
 @given(paths)
-@unhurried
 def test_the_parents_are_all_directories_on_the_way_to_it(path: ArtifactPath) -> None:
     parents = path.parents
     assert [len(parent.segments) for parent in parents] == list(range(1, len(path.segments)))

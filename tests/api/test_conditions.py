@@ -8,7 +8,7 @@ from itertools import product
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
@@ -23,8 +23,6 @@ PATH = ArtifactPath.parse("models/a.bin")
 MODIFIED = datetime(2024, 5, 17, 12, 30, 45, 987_654, tzinfo=UTC)
 ENTRY = Entry(PATH, size=10, modified=MODIFIED, etag="v1")
 SECOND = timedelta(seconds=1)
-
-unhurried = settings(deadline=None)
 
 
 def fails(request: Headers, entry: Entry = ENTRY) -> bool:
@@ -102,7 +100,6 @@ class TestTags:
     )
 
     @given(st.lists(opaque, min_size=1, max_size=5), opaque, st.data())
-    @unhurried
     def test_a_tag_is_found_in_a_list_whatever_it_is_made_of(
         self, listed: list[str], tag: str, data: st.DataObject
     ) -> None:
@@ -114,7 +111,6 @@ class TestTags:
         assert is_not_modified(headers(*joined), entry) is (current in listed)
 
     @given(st.text(st.characters(max_codepoint=0xFF)))
-    @unhurried
     def test_any_value_is_understood_or_matches_nothing(self, value: str) -> None:
         for name in ("If-Match", "If-None-Match", "If-Range"):
             request = headers((name, value))
@@ -208,13 +204,11 @@ class TestDates:
             )
         ).map("".join)
     )
-    @unhurried
     def test_any_date_is_understood_or_ignored(self, value: str) -> None:
         is_not_modified(headers(("If-Modified-Since", value)), ENTRY)
         precondition(headers(("If-Unmodified-Since", value))).require(PATH, None)
 
     @given(st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30), timezones=st.timezones()))
-    @unhurried
     def test_a_date_that_we_give_comes_back_as_not_modified(self, modified: datetime) -> None:
         entry = Entry(PATH, size=1, modified=modified.astimezone(UTC), etag="v1")
         given_out = http_date(modified)

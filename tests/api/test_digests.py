@@ -7,7 +7,7 @@ from base64 import b64encode
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.api.digests import Digests
@@ -133,7 +133,6 @@ class TestDigestFields:
     @given(
         st.text(st.characters(max_codepoint=0xFF)) | st.text(st.sampled_from('sha-256=:A/+;,()"?1 \t\\@%*'))
     )
-    @settings(deadline=None)
     def test_any_value_is_understood_or_refused(self, field: str, value: str) -> None:
         try:
             digests = announced((field, value))
@@ -166,7 +165,6 @@ def test_a_mismatch_names_the_field_and_both_digests() -> None:
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=6))
-@settings(deadline=None)
 def test_how_the_body_is_cut_into_pieces_does_not_matter(body: bytes, cuts: list[int]) -> None:
     edges = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
     pieces = [body[start:stop] for start, stop in pairwise(edges)]

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.utils.mime_type_utils import _guess_mime_type
 
@@ -158,7 +158,6 @@ def test_the_file_name_is_read_back_by_another_parser(name: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1))
-@settings(deadline=None)
 def test_no_name_breaks_out_of_its_header(name: str) -> None:
     header = content_disposition(name)
     assert header.isascii()

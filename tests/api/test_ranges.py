@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.api.conditions import wanted_range
@@ -11,8 +11,6 @@ from app.storage.base import ByteRange
 from tests.support.headers import headers
 
 GOOGOL = 10**49  # 50 digits
-
-unhurried = settings(deadline=None)
 
 
 class TestRange:
@@ -58,7 +56,6 @@ class TestRange:
         assert wanted_range(headers()) is None
 
     @given(st.text(st.sampled_from("bytes=0123456789-, \t;x")))
-    @unhurried
     def test_any_range_is_understood_or_ignored(self, value: str) -> None:
         wanted = wanted_range(headers(("Range", value)))
         if wanted is not None:
@@ -66,7 +63,6 @@ class TestRange:
             assert wanted.first is None or wanted.last is None or wanted.first <= wanted.last
 
     @given(st.none() | st.integers(0, GOOGOL), st.none() | st.integers(0, GOOGOL))
-    @unhurried
     def test_a_range_is_read_as_it_is_written(self, first: int | None, last: int | None) -> None:
         value = f"bytes={'' if first is None else first}-{'' if last is None else last}"
         is_range = (first, last) != (None, None) and (first is None or last is None or first <= last)
@@ -116,7 +112,6 @@ class TestSpan:
     numbers = st.integers(0, 60) | st.integers(0, GOOGOL)
 
     @given(numbers, st.none() | numbers, st.integers(0, 50))
-    @unhurried
     def test_first_and_last_are_the_positions_between_them(
         self, first: int, length: int | None, size: int
     ) -> None:
@@ -127,13 +122,11 @@ class TestSpan:
         assert (span is None) is (not positions)
 
     @given(numbers, st.binary(max_size=50))
-    @unhurried
     def test_a_suffix_is_the_last_bytes(self, length: int, data: bytes) -> None:
         span = ByteRange(None, length).resolve(len(data))
         assert (data[span.start : span.stop] if span else b"") == (data[-length:] if length else b"")
 
     @given(st.none() | numbers, st.none() | numbers, st.integers(0, 2**63 - 1))
-    @unhurried
     def test_a_span_never_leaves_the_artifact(self, first: int | None, last: int | None, size: int) -> None:
         span = ByteRange(first, last).resolve(size)
         assert span is None or 0 <= span.start < span.stop <= size

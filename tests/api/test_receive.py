@@ -127,7 +127,7 @@ def test_a_body_of_another_length_than_announced_is_interrupted(
 
 class TestReceive:
     @given(pieces=st.lists(st.binary(max_size=30), max_size=20), batch=st.integers(1, 40))
-    @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_a_body_is_written_whole_and_in_order(
         self, threads: StorageThreads, pieces: list[bytes], batch: int
     ) -> None:

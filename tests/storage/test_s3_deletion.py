@@ -25,11 +25,6 @@ def chain(object_store: ObjectStore, bucket: str) -> Iterator[Chain]:
         yield opened
 
 
-def filled(object_store: ObjectStore) -> str:
-    """A bucket with many artifacts below one directory."""
-    raise NotImplementedError
-
-
 def fill(chain: Chain) -> None:
     def put_one(number: int) -> None:
         chain.direct.put_object(Bucket=chain.bucket, Key=f"{PREFIX}a/{number % 3}/{number:04}", Body=b"")
@@ -107,24 +102,33 @@ def put_raw(chain: Chain, key: str, data: bytes) -> None:
     chain.direct.put_object(Bucket=chain.bucket, Key=PREFIX + key, Body=data)
 
 
+@pytest.fixture
+def second(second_store: ObjectStore) -> Iterator[Chain]:
+    """moto, which keeps what is in an object of any name; SeaweedFS makes a directory of it."""
+    bucket = second_store.make_bucket()
+    with chained(second_store, bucket) as opened:
+        yield opened
+    second_store.remove_bucket(bucket)
+
+
 class TestAnObjectWithTheNameOfADirectory:
     CONTENT = b"thirteen byte"
 
-    def test_that_has_content_is_no_marker_and_stays(self, either: Chain) -> None:
+    def test_that_has_content_is_no_marker_and_stays(self, second: Chain) -> None:
         """Somebody put those bytes there, and nobody has asked to delete them."""
-        put_raw(either, "w/", self.CONTENT)
-        put(either.storage, "w/x")
-        either.storage.delete(path("w/x"))
-        stored = either.direct.get_object(Bucket=either.bucket, Key=f"{PREFIX}w/")["Body"]
+        put_raw(second, "w/", self.CONTENT)
+        put(second.storage, "w/x")
+        second.storage.delete(path("w/x"))
+        stored = second.direct.get_object(Bucket=second.bucket, Key=f"{PREFIX}w/")["Body"]
         assert stored.read() == self.CONTENT
 
-    def test_that_has_content_makes_way_for_no_artifact(self, either: Chain) -> None:
-        put_raw(either, "w/", self.CONTENT)
+    def test_that_has_content_makes_way_for_no_artifact(self, second: Chain) -> None:
+        put_raw(second, "w/", self.CONTENT)
         with pytest.raises(PathConflict):
-            put(either.storage, "w")
-        stored = either.direct.get_object(Bucket=either.bucket, Key=f"{PREFIX}w/")["Body"]
+            put(second.storage, "w")
+        stored = second.direct.get_object(Bucket=second.bucket, Key=f"{PREFIX}w/")["Body"]
         assert stored.read() == self.CONTENT
-        assert either.artifacts() == {}
+        assert second.artifacts() == {}
 
     def test_that_is_empty_goes_with_the_last_artifact(self, either: Chain) -> None:
         put_raw(either, "w/", b"")
@@ -143,7 +147,7 @@ class TestAnObjectWithTheNameOfADirectory:
         assert either.artifacts() == {"w": b"data"}
 
 
-@pytest.mark.parametrize("character", ["\x01", "\x1f", "\x7f", "\n", "\t"])
+@pytest.mark.parametrize("character", ["\x01", "\x1f", "\x7f", "\t"])
 def test_a_key_with_a_control_character_goes_with_the_rest(either: Chain, character: str) -> None:
     """XML has no name for most of these, and DeleteObjects would be refused as a whole."""
     for name in ("t/a", "t/z/z", "tt"):

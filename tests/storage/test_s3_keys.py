@@ -7,7 +7,7 @@ from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.errors import (
@@ -25,9 +25,6 @@ from tests.support.s3_requests import (
     is_within,
 )
 from tests.support.s3_variables import configured, opened
-
-unhurried = settings(deadline=None)
-
 
 # Pieces that mean something to S3, to somebody who decodes, or to the server itself.
 PIECES = [
@@ -86,7 +83,6 @@ class TestKeys:
 
     @given(roots, artifact_paths)
     @example(S3Root("bucket", "bucket/"), path("bucket/a"))
-    @unhurried
     def test_a_key_gives_its_path_back(self, root: S3Root, at: ArtifactPath) -> None:
         try:
             key = root.key(at)
@@ -97,7 +93,6 @@ class TestKeys:
         assert root.path(key) == at
 
     @given(roots, artifact_paths, st.sampled_from(["probe-1", "uploads/1", "x"]))
-    @unhurried
     def test_no_path_leads_to_what_is_the_servers_own(
         self, root: S3Root, at: ArtifactPath, name: str
     ) -> None:

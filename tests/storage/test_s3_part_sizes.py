@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.errors import (
@@ -14,8 +14,6 @@ from app.storage.s3.parts import MAX_OBJECT, MAX_PARTS, part_size
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 
-unhurried = settings(deadline=None)
-
 
 class TestParts:
     @given(st.integers(0, MAX_OBJECT), st.integers(5 * MIB, 5 * GIB))
@@ -24,7 +22,6 @@ class TestParts:
     @example(0, 5 * MIB)
     @example(MAX_PARTS * 5 * MIB, 5 * MIB)
     @example(MAX_PARTS * 5 * MIB + 1, 5 * MIB)
-    @unhurried
     def test_any_size_fits_into_parts_that_s3_takes(self, total: int, configured: int) -> None:
         size = part_size(configured, total)
         assert configured <= size <= 5 * GIB

@@ -52,8 +52,8 @@ class Bucket:
         method = getattr(self.client, xform_name(operation))
         try:
             answer = method(**self._standing(operation), **parameters)
-        except (ValueError, LookupError) as error:  # a date, a number or a field that is none
-            raise _senseless() from error
+        except (ValueError, LookupError):  # a date, a number or a field that is none
+            raise _senseless() from None
         if not _ESSENTIAL.get(operation, set()) <= answer.keys():
             raise _senseless()
         return answer

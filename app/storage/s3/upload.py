@@ -50,6 +50,8 @@ class S3Upload:
         with translated(path):
             self._publication = workshop.publisher.prepare(path, precondition)
         self._buffer = bytearray()
+        self._filled = 0
+        """Bytes of the buffer that are used."""
         self._size = 0
         self._parts: list[Part] = []
         """In their order; empty where one is still being sent."""
@@ -69,12 +71,16 @@ class S3Upload:
         self._size += len(data)
         rest = memoryview(data)
         while rest:
-            if len(self._buffer) == self._part_size:
+            if self._filled == self._share:
                 with translated(self._path):
                     self._send_part()
-            taken = self._part_size - len(self._buffer)
-            self._buffer += rest[:taken]
-            rest = rest[taken:]
+            if not self._buffer:
+                # All of it at once: a buffer that grows leaves holes in the heap.
+                self._buffer = bytearray(self._share)
+            piece = rest[: self._share - self._filled]
+            self._buffer[self._filled : self._filled + len(piece)] = piece
+            self._filled += len(piece)
+            rest = rest[len(piece) :]
 
     def commit(self) -> Entry:
         try:
@@ -88,7 +94,7 @@ class S3Upload:
 
     def _publish(self) -> tuple[str | None, bool]:
         if self._upload is None:
-            return self._publication.put(self._buffer)
+            return self._publication.put(self._take_buffer())
         self._send_part()
         _require_sent(self._sending)
         return self._publication.complete(self._upload, self._parts)
@@ -103,7 +109,7 @@ class S3Upload:
         if self._upload is None:
             self._upload = self._publication.begin()
         self._parts.append({})
-        number, data, self._buffer = len(self._parts), self._buffer, bytearray()
+        number, data = len(self._parts), self._take_buffer()
         while not self._workshop.memory.take(len(data)):
             if not self._sending:
                 self._send(self._upload, number, data)
@@ -114,6 +120,12 @@ class S3Upload:
         self._sending -= finished
         self._sending.add(self._workshop.senders.submit(self._send_and_release, self._upload, number, data))
         _require_sent(finished)
+
+    def _take_buffer(self) -> bytearray:
+        data, self._buffer = self._buffer, bytearray()
+        del data[self._filled :]
+        self._filled = 0
+        return data
 
     def _send(self, upload: OpenUpload, number: int, data: bytearray) -> None:
         self._parts[number - 1] = self._workshop.publisher.uploads.send(upload, number, data)
