@@ -372,6 +372,7 @@ def test_tls_with_a_private_authority(object_store: ObjectStore, bucket: str, tm
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
 def test_the_end_does_not_wait_for_anybody(object_store: ObjectStore, tmp_path: Path, secure: bool) -> None:
     authority = private_authority(tmp_path)
+    of_others = set(threading.enumerate())
     with interposing(object_store.url, tls=authority.tls if secure else None) as interposer:
         interposer.on("ListBuckets", hang)
         interposer.on("HeadBucket", delay(60))
@@ -382,7 +383,8 @@ def test_the_end_does_not_wait_for_anybody(object_store: ObjectStore, tmp_path: 
             wait_until(lambda: len(interposer.requests()) == 2, "two requests")
             start = time.monotonic()
             interposer.close()
-            assert time.monotonic() - start < 2
+            assert time.monotonic() - start < 30  # and so not for the delay
             assert isinstance(listed.exception(), (ConnectionClosedError, SSLError))
             assert headed.exception()
-    assert "interposer" not in {thread.name for thread in threading.enumerate()}
+    ours = set(threading.enumerate()) - of_others
+    assert "interposer" not in {thread.name for thread in ours}
