@@ -104,7 +104,7 @@ class StorageFull(StorageError):
 
 
 class StorageUnavailable(StorageError):
-    """The storage cannot be reached, or is not what it was at the start."""
+    """The storage, or room in memory for what is meant for it, is not to be had at the moment."""
 
 
 class StorageTimeout(StorageError):

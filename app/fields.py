@@ -1,4 +1,4 @@
-"""What a settings model says of its fields beyond their type, default and description."""
+"""The fields of settings models: their other names, how values are shown, and values refused late."""
 
 from __future__ import annotations
 

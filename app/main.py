@@ -88,7 +88,7 @@ async def _sweep(storage: Storage, threads: StorageThreads, interval: float) -> 
         try:
             swept = await threads.run(storage.sweep)
             if swept:
-                logger.info("Removed %d uploads that a crashed server had left unfinished.", swept)
+                logger.info("Removed %d uploads that nobody had finished.", swept)
         except Exception:
             logger.exception("Could not look for unfinished uploads; will try again.")
         await asyncio.sleep(interval)

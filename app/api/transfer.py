@@ -19,10 +19,10 @@ from app.api.threads import StorageThreads, finished
 from app.errors import StorageError, StorageUnavailable, UploadInterrupted
 from app.storage.base import Download, Upload
 
-ADMISSION_SECONDS = 60
-"""For so long an upload waits for room in memory; MLflow's clients wait for 120 seconds."""
 logger = logging.getLogger(__name__)
 
+ADMISSION_SECONDS = 60
+"""For so long an upload waits for room in memory; MLflow's clients wait for 120 seconds."""
 BATCH_BYTES = 512 * 1024
 """Per upload: enough to make the cost of a thread switch small, little enough for many at once."""
 MAX_PIECES = 256

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from app.fields import KnownAs
+from app.storage.s3.parts import MIB
 from app.storage.s3.root import S3Root
 
 if TYPE_CHECKING:
     from app.storage.s3.storage import S3Storage
 
 __all__ = ["S3Settings", "open_storage"]
-
-MIB = 1024 * 1024
 
 
 class S3Settings(BaseModel):
@@ -85,7 +84,7 @@ class S3Settings(BaseModel):
         ge=1,
         le=604_800,
         description="Seconds after which a multipart upload that was begun here, and that nobody "
-        "completed, is removed.",
+        "completed, is removed. For so long clients may use the URLs of its parts.",
     )
 
     @field_validator("s3_signature_version", "s3_addressing_style", mode="before")

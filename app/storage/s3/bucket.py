@@ -52,7 +52,7 @@ class Bucket:
         method = getattr(self.client, xform_name(operation))
         try:
             answer = method(**self._standing(operation), **parameters)
-        except (ValueError, LookupError):  # a date, a number or a field that is none
+        except (ArithmeticError, LookupError, RuntimeError, ValueError):  # a date or number that is none
             raise _senseless() from None
         if not _ESSENTIAL.get(operation, set()) <= answer.keys():
             raise _senseless()

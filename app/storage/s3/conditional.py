@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from app.errors import NotSupported
 from app.storage.s3.bucket import Bucket, code, status
-from app.storage.s3.failures import CONFLICTING, SDK_ERRORS
+from app.storage.s3.failures import CONFLICTING, FAILURES
 
 Write: TypeAlias = Literal["PutObject", "CompleteMultipartUpload", "DeleteObject"]
 
@@ -61,7 +61,7 @@ class ConditionalWrites:
         try:
             return _TRIALS[write](self._bucket, key)
         finally:
-            with suppress(*SDK_ERRORS):
+            with suppress(*FAILURES):
                 self._bucket.call("DeleteObject", Key=key)
 
 
@@ -99,7 +99,7 @@ def _complete(bucket: Bucket, key: str) -> bool:
                 **condition,
             )
         finally:
-            with suppress(*SDK_ERRORS):
+            with suppress(*FAILURES):
                 bucket.call("AbortMultipartUpload", Key=key, UploadId=upload_id)
 
     return judges(IfNoneMatch="*") and judges(IfMatch=_NO_ETAG)

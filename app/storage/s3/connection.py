@@ -54,9 +54,9 @@ def open_root(root: S3Root, settings: S3Settings, *, read_only: bool) -> S3Stora
     arguments = _upload_arguments(settings)
     try:
         clients = _Clients(settings)
+    except RefusedSetting:
+        raise
     except (BotoCoreError, ValueError) as error:
-        if isinstance(error, RefusedSetting):
-            raise
         raise ValueError(f"the S3 client cannot be made: {error}") from None
     bucket = Bucket(clients.storage, root, settings.s3_expected_bucket_owner, arguments)
     return S3Storage(bucket, clients.public, settings, read_only=read_only)

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from app.errors import InvalidRequest, UploadNotFound
+from app.errors import InvalidRequest, StorageUnavailable, UploadNotFound
 from app.media_types import media_type
 from app.paths import ArtifactPath
 from app.storage.base import Entry, MultipartUpload, UploadedPart
@@ -80,7 +80,10 @@ class S3Direct:
     def abort(self, path: ArtifactPath, upload_id: str) -> None:
         with translated(path):
             upload = self._find(path, upload_id)
-            self._publisher.uploads.abort(upload)
+            if not self._publisher.uploads.abort(upload):
+                raise StorageUnavailable(
+                    f"The upload to {str(path)!r} could not be aborted yet; try again later."
+                )
             if self._is_stored(upload):
                 raise _not_found(path)  # a completion at the same moment has won
 

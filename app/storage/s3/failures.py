@@ -45,6 +45,8 @@ from app.storage.s3.diagnosis import StoreFault, explanation
 
 # The last one is raised where the body of an answer breaks off, which botocore does not always notice.
 SDK_ERRORS = (BotoCoreError, ClientError, ResponseParserError, BrokenBody)
+FAILURES = (*SDK_ERRORS, StorageMisbehaved)
+"""All that a request may raise."""
 SILENCE = (ReadTimeoutError, ConnectTimeoutError, SilentBody)
 
 _FULL = {"QuotaExceeded", "QuotaExceededException", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}

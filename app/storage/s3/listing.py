@@ -8,7 +8,8 @@ given as soon as, in either order, none can come any more that belongs before it
 from __future__ import annotations
 
 from collections.abc import Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from itertools import count
 from typing import Any, NamedTuple
 
 from app.paths import ArtifactPath
@@ -64,8 +65,10 @@ class _Level:
     def __init__(self, bucket: Bucket, directory: ArtifactPath) -> None:
         self._bucket = bucket
         self._prefix = bucket.root.below(directory)
+        self._count = count()
+        """For what is listed twice, which is given in the order in which it came."""
         self._known: set[str] = set()
-        """Names of directories that were listed, or asked for by themselves."""
+        """Names of directories of which nothing more needs to be learned."""
 
     def by_name(self, after: str) -> Iterator[_Child]:
         """Children sorted by name; surely those after `after`.
@@ -73,19 +76,19 @@ class _Level:
         `a-b` waits for the directory `a`, which may come late. Where that lasts for more than a
         page, the store is asked for it, so that not all of a large directory has to wait.
         """
-        waiting: list[tuple[str, _Child]] = []
+        waiting: list[tuple[str, str, int, _Child]] = []
         for page in self._pages(after):
             for child in page:
                 if child.is_dir:
                     self._known.add(child.name)
-                heappush(waiting, (child.name, child))
+                heappush(waiting, (child.name, child.key, next(self._count), child))
                 while waiting and not self._must_wait(waiting[0][0], child.key, after):
-                    yield heappop(waiting)[1]
+                    yield heappop(waiting)[-1]
             name = next(self._earlier_directories(waiting[0][0], after), None) if waiting else None
             if name is not None and self._ask(name):
-                heappush(waiting, (name, _Child(name + "/")))
+                heappush(waiting, (name, name + "/", next(self._count), _Child(name + "/")))
         while waiting:
-            yield heappop(waiting)[1]
+            yield heappop(waiting)[-1]
 
     def _must_wait(self, name: str, listed: str, after: str) -> bool:
         """Whether a directory that belongs between `after` and `name` may come behind the key `listed`."""
@@ -97,15 +100,19 @@ class _Level:
         The directory `a` waits for `a-b`, which may come late.
         """
         begun = after.partition("/")[0]
-        waiting = [_Child(name + "/") for name in _earlier_directories(begun) if self._ask(name)]
-        waiting.sort()
+        waiting = [
+            (name + "/", next(self._count), _Child(name + "/"))
+            for name in _earlier_directories(begun)
+            if self._ask(name)
+        ]
+        heapify(waiting)
         for page in self._pages(begun[:-1]):
             for child in page:
-                heappush(waiting, child)
-                while waiting and (not waiting[0].is_dir or waiting[0].key < child.name):
-                    yield heappop(waiting)
+                heappush(waiting, (child.key, next(self._count), child))
+                while waiting and (not waiting[0][-1].is_dir or waiting[0][0] < child.name):
+                    yield heappop(waiting)[-1]
         while waiting:
-            yield heappop(waiting)
+            yield heappop(waiting)[-1]
 
     def _pages(self, after: str) -> Iterator[list[_Child]]:
         """Pages as the store gives them, each sorted by key."""

@@ -8,7 +8,7 @@ from threading import Lock
 
 
 class UploadMemory:
-    """Counts bytes. Each upload has a share for as long as it lives, granted in the order of asking.
+    """Counts bytes. An upload has a share from its first bytes on, granted in the order of asking.
 
     With its share an upload always gets on, whatever the others do; room that is left over lets it
     send several parts at once. So a slow client delays nobody who has a share already.
@@ -21,9 +21,8 @@ class UploadMemory:
         self._lock = Lock()
 
     def reserve(self, size: int) -> Future[None]:
-        """Done when `size` bytes are granted; they are then given back with `release`.
+        """Done when `size` bytes are granted; `withdraw` gives them back, or gives the wait up.
 
-        A wait that is given up is cancelled, or `withdraw` settles which of the two came first.
         More than there is at all is granted once nobody else has any.
         """
         granted: Future[None] = Future()

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from threading import Lock
@@ -26,7 +26,7 @@ from botocore.exceptions import ClientError
 from app.errors import ArtifactError, StorageMisbehaved
 from app.paths import ArtifactPath
 from app.storage.s3.bucket import Bucket, code, status
-from app.storage.s3.failures import translated
+from app.storage.s3.failures import SILENCE, translated
 
 logger = logging.getLogger(__name__)
 
@@ -84,11 +84,19 @@ class OpenUploads:
     def begin(
         self, path: ArtifactPath, token: str, parts: int | None = None, **parameters: Any
     ) -> OpenUpload:
+        """Begins an upload to the store, with these parameters of its own, and records it.
+
+        With `parts`, a client sends that many; without, this server does, and renews the record.
+        """
         key = self._bucket.root.key(path)
         answer = self._bucket.upload_call("CreateMultipartUpload", Key=key, **parameters)
         upload = OpenUpload(path, answer["UploadId"], token, parts)
         try:
             self._write_record(upload)
+        except SILENCE:
+            with self._lock:
+                self._failed.add(upload)  # to abort it now would be another wait
+            raise
         except BaseException:
             self.abort(upload)
             raise
@@ -183,7 +191,7 @@ class OpenUploads:
             try:
                 oldest = _date(page) - timedelta(seconds=self._age)
                 expired += [record["Key"] for record in found if record["LastModified"] < oldest]
-            except (LookupError, TypeError, ValueError):  # one of the times is missing or none
+            except (ArithmeticError, LookupError, TypeError, ValueError):  # a time is missing, or none
                 raise StorageMisbehaved("The storage does not tell how old its objects are.") from None
         return expired
 
@@ -243,5 +251,4 @@ class OpenUploads:
 
 def _date(answer: Any) -> datetime:
     """When the store gave its answer, by its own clock, which also dates its objects."""
-    header = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-    return parsedate_to_datetime(header) if header else datetime.now(UTC)
+    return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])

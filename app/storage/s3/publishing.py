@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from app.errors import StorageMisbehaved, StorageUnavailable
+from app.errors import StorageUnavailable
 from app.media_types import media_type
 from app.paths import ArtifactPath
 from app.storage.base import UNCONDITIONAL, Precondition
@@ -19,7 +19,7 @@ from app.storage.s3.bucket import Bucket, code, status
 from app.storage.s3.conditional import ConditionalWrites
 from app.storage.s3.diagnosis import explanation
 from app.storage.s3.entries import etag
-from app.storage.s3.failures import CONFLICTING, SDK_ERRORS
+from app.storage.s3.failures import CONFLICTING, FAILURES
 from app.storage.s3.multipart import OpenUpload, OpenUploads, Part
 from app.storage.s3.places import Look, Places
 
@@ -47,14 +47,14 @@ class Publisher:
         places: Places,
         uploads: OpenUploads,
         conditional: ConditionalWrites,
-        helpers: ThreadPoolExecutor,
+        askers: ThreadPoolExecutor,
     ) -> None:
         self.bucket = bucket
         self.places = places
         self.uploads = uploads
         self.conditional = conditional
-        self.helpers = helpers
-        """For requests that must not hold up whoever waits for an outcome."""
+        self.askers = askers
+        """Ask for outcomes, so that nobody has to wait for an answer that does not come."""
 
     def prepare(
         self, path: ArtifactPath, precondition: Precondition = UNCONDITIONAL, token: str | None = None
@@ -118,7 +118,7 @@ class Publication:
                 self._precondition.require(self._path, look.current)
                 try:
                     tag = etag(request(**self._pin(look)))
-                except (*SDK_ERRORS, StorageMisbehaved) as error:
+                except FAILURES as error:
                     tag = self._settle(error)
                     if tag is None and not _overtaken(error):
                         raise
@@ -144,10 +144,11 @@ class Publication:
         """
         if isinstance(error, ClientError) and status(error) not in {404, 409, 412} and status(error) < 500:
             return None
-        asked = self._publisher.helpers.submit(self._bucket.call, "HeadObject", Key=self._key)
+        asked = self._publisher.askers.submit(self._bucket.call, "HeadObject", Key=self._key)
         try:
             answer = asked.result(_ANSWER_SECONDS)
-        except (*SDK_ERRORS, StorageMisbehaved, TimeoutError):
+        except (*FAILURES, TimeoutError):
+            asked.cancel()
             return None  # the error that brought us here says more
         if not carries(answer, self._token):
             return None
@@ -160,7 +161,7 @@ class Publication:
             return
         try:
             self._bucket.call("DeleteObject", Key=self._bucket.root.below(self._path))
-        except SDK_ERRORS as error:
+        except FAILURES as error:
             logger.warning("The directory marker beside %a stays: %s.", str(self._path), explanation(error))
 
 

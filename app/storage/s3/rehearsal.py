@@ -10,7 +10,7 @@ from app.errors import StorageMisbehaved
 from app.paths import ArtifactPath
 from app.storage.s3.bucket import Bucket
 from app.storage.s3.deletion import delete_keys
-from app.storage.s3.failures import SDK_ERRORS
+from app.storage.s3.failures import FAILURES
 
 
 def rehearse(bucket: Bucket, *, read_only: bool) -> Iterator[str]:
@@ -35,7 +35,7 @@ def rehearse(bucket: Bucket, *, read_only: bool) -> Iterator[str]:
             bucket.call("AbortMultipartUpload", **upload)
         yield "begin and abort a multipart upload"
     except BaseException:
-        with suppress(*SDK_ERRORS):  # the first error says what is missing
+        with suppress(*FAILURES):  # the first error says what is missing
             bucket.call("DeleteObject", Key=key)
         raise
     delete_keys(bucket, [key], ArtifactPath())

@@ -30,7 +30,8 @@ from app.storage.s3.rehearsal import rehearse
 from app.storage.s3.upload import S3Upload, Workshop
 
 _SENDERS = 16
-_HELPERS = 8
+_UNDERTAKERS = 4
+_ASKERS = 4
 _LARGEST = 2**53
 """More than any object has bytes, and less than some store cannot read."""
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
@@ -47,13 +48,14 @@ class S3Storage:
         self._conditional = ConditionalWrites(bucket)
         self._uploads = OpenUploads(bucket, settings.s3_abandoned_upload_age)
         self.sweep_every = self._uploads.sweep_every
-        helpers = ThreadPoolExecutor(_HELPERS, thread_name_prefix="s3-helpers")
-        publisher = Publisher(bucket, self._places, self._uploads, self._conditional, helpers)
+        askers = ThreadPoolExecutor(_ASKERS, thread_name_prefix="s3-askers")
+        publisher = Publisher(bucket, self._places, self._uploads, self._conditional, askers)
         self._workshop = Workshop(
             publisher,
             UploadMemory(settings.s3_upload_memory),
             settings.s3_part_size,
             senders=ThreadPoolExecutor(_SENDERS, thread_name_prefix="s3-parts"),
+            undertakers=ThreadPoolExecutor(_UNDERTAKERS, thread_name_prefix="s3-aborts"),
         )
         self.direct: S3Direct | None = None
         if bucket.can_be_presigned:
@@ -184,7 +186,8 @@ class S3Storage:
 
     def close(self) -> None:
         self._workshop.senders.shutdown()
-        self._workshop.publisher.helpers.shutdown()
+        self._workshop.undertakers.shutdown()
+        self._workshop.publisher.askers.shutdown()
         self._bucket.close()
 
 
@@ -192,6 +195,8 @@ def _content(path: ArtifactPath, answer: Any) -> tuple[Entry, Span]:
     """What a GetObject says it gives: the entry of the whole object, and the span of it."""
     length = answer["ContentLength"]
     match = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
+    if match is None and answer["ResponseMetadata"]["HTTPStatusCode"] == 206:
+        raise StorageMisbehaved(f"The storage gave a part of {str(path)!r} without saying which.")
     start, size = (int(match[1]), int(match[2])) if match else (0, length)
     return object_entry(path, answer, size), Span(start, start + length)
 

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Self
 
-from app.errors import RequestTooLarge
+from app.errors import RequestTooLarge, UploadInterrupted
 from app.paths import ArtifactPath
 from app.storage.base import Entry, Precondition
 from app.storage.s3.failures import translated
@@ -18,6 +18,7 @@ from app.storage.s3.publishing import Publisher
 
 _SMALL_BYTES = 512 * 1024
 """What is not larger is in memory anyway while it arrives, and waits for nobody."""
+_STEP_BYTES = 32 * 1024 * 1024
 _ABORT_PATIENCE = 5.0
 """Seconds to wait for an abort: the storage may be the very thing that does not answer."""
 
@@ -31,6 +32,8 @@ class Workshop:
     part_size: int
     senders: ThreadPoolExecutor
     """Send parts."""
+    undertakers: ThreadPoolExecutor
+    """Abort."""
 
 
 class S3Upload:
@@ -56,6 +59,8 @@ class S3Upload:
         self._parts: list[Part] = []
         """In their order; empty where one is still being sent."""
         self._sending: set[Future[None]] = set()
+        self._announced = size
+        # What this upload holds of the memory, and so the size of its buffer: a part, or all of a small one.
         self._share = self._part_size if size is None else min(size, self._part_size)
         self._granted: Future[None] | None = None
 
@@ -69,15 +74,17 @@ class S3Upload:
         if (ready := self.ready) is not None:
             ready.result()
         self._size += len(data)
+        if self._announced is not None and self._size > self._announced:
+            raise UploadInterrupted(f"More than the {self._announced} bytes arrived that were announced.")
         rest = memoryview(data)
         while rest:
             if self._filled == self._share:
                 with translated(self._path):
                     self._send_part()
-            if not self._buffer:
-                # All of it at once: a buffer that grows leaves holes in the heap.
-                self._buffer = bytearray(self._share)
-            piece = rest[: self._share - self._filled]
+            if self._filled == len(self._buffer):
+                # In few large steps: a buffer that grows with each batch leaves holes in the heap.
+                self._buffer += bytes(min(_STEP_BYTES, self._share - self._filled))
+            piece = rest[: len(self._buffer) - self._filled]
             self._buffer[self._filled : self._filled + len(piece)] = piece
             self._filled += len(piece)
             rest = rest[len(piece) :]
@@ -144,7 +151,7 @@ class S3Upload:
         self._buffer = bytearray()
         if self._upload is not None:
             # Not by the senders, which may all be waiting for a storage that is silent.
-            aborting = self._workshop.publisher.helpers.submit(self._abort_upload, self._upload)
+            aborting = self._workshop.undertakers.submit(self._abort_upload, self._upload)
             wait([aborting], _ABORT_PATIENCE)
         self._close()
 
