@@ -76,7 +76,7 @@ class Gateway:
             size=length,
             precondition=conditions.write_precondition(request.headers),
         )
-        upload = await self._threads.acquire(create, Upload.abort)
+        upload = await self._threads.acquire(create, _abort)
         try:
             await receive(request.stream(), length, upload, digests, self._threads)
             digests.verify()
@@ -174,6 +174,10 @@ class Gateway:
         await self._threads.run(
             self._storage.delete, path, precondition=conditions.write_precondition(request.headers)
         )
+
+
+def _abort(upload: Upload) -> None:
+    upload.abort()  # its own, where `Upload.abort` would be that of the protocol, which does nothing
 
 
 def _release(opened: Opened | Entry) -> None:

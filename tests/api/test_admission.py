@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from threading import Event
 from typing import Self, cast
 
 import pytest
@@ -244,6 +246,29 @@ def test_an_upload_that_is_cancelled_while_it_waits_gives_up_its_place(
     assert uploads.begun[0].calls == ["abort"]
     assert uploads.begun[1].calls == ["write", "commit"]
     assert uploads.nothing_is_reserved
+
+
+def test_an_upload_that_is_cancelled_while_it_is_begun_is_aborted(
+    gateway: Gateway, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, begin = Event(), uploads.create
+
+    def slowly(path: ArtifactPath, *, size: int, precondition: object) -> Waiting:
+        begun.set()
+        time.sleep(A_MOMENT)
+        return begin(path, size=size, precondition=precondition)
+
+    monkeypatch.setattr(uploads, "create", slowly)
+
+    async def main() -> None:
+        uploading = started(gateway, Body(LIMIT))
+        await until(begun.is_set)
+        uploading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await uploading
+
+    run(main())
+    assert [upload.calls for upload in uploads.begun] == [["abort"]]
 
 
 def test_whether_room_or_the_end_of_patience_comes_first_nothing_stays_reserved(
