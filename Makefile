@@ -39,13 +39,16 @@ memory: $(DEV)/installed
 
 # For all platforms and every supported Python at once, with hashes and without a registry's address.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade --extra s3 pyproject.toml
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade
 
+# The server's own dependencies, then what builds it, then what tests it.
 lock: $(DEV)/installed
-	$(DEV)/bin/$(LOCK) --group build --output-file requirements.lock
-	$(DEV)/bin/$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(DEV)/bin/$(LOCK) pyproject.toml --extra s3 --output-file requirements.lock
+	$(DEV)/bin/$(LOCK) --group build --constraint requirements.lock --output-file requirements-build.lock
+	$(DEV)/bin/$(LOCK) pyproject.toml --extra s3 --group dev --constraint requirements.lock \
+		--constraint requirements-build.lock --output-file requirements-dev.lock
 
-$(RUN)/installed: requirements.lock
+$(RUN)/installed: requirements.lock requirements-build.lock
 $(DEV)/installed: requirements-dev.lock
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11) and \
@@ -54,7 +57,7 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11) and \
 $(RUN)/installed $(DEV)/installed: pyproject.toml
 	@$(PYTHON) -c '$(NEW_ENOUGH)'
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --require-hashes -r $(filter %.lock,$^)
+	$(@D)/bin/python -m pip install --quiet --require-hashes $(addprefix -r ,$(filter %.lock,$^))
 	$(@D)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 

@@ -114,6 +114,7 @@ def _serve(loaded: config.Loaded) -> int:
             timeout_keep_alive=settings.keep_alive,
             timeout_worker_healthcheck=_HUNG_SECONDS,
             server_header=False,
+            proxy_headers=False,  # `app.api.forwarded` does that
             headers=[("X-Content-Type-Options", "nosniff")],
         )
         return _run(server_config, listener)
@@ -187,6 +188,13 @@ def _open(loaded: config.Loaded) -> Storage:
             "presign",
             f"{storage.url} has no presigned URLs; a root in S3 has, unless its --s3-upload-extra-args want "
             "SSECustomerKey, RequestPayer or ChecksumAlgorithm, which clients would have to send",
+        )
+    if settings.accel_redirect and not storage.plain_files:
+        storage.close()
+        raise loaded.refused(
+            "accel_redirect",
+            f"{storage.url} has no files that a reverse proxy could send; a local root has, and for one in "
+            "S3 there is --presign-redirect-above",
         )
     if settings.presign_redirect_above and not settings.presign:
         storage.close()

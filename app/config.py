@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
@@ -33,7 +34,23 @@ class ConfigurationError(Exception):
 
 
 _OWN_ROUTES = {"api", "ajax-api", "v1", "docs", "openapi.json", "health", "version"}
-_STATIC_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
+
+
+def _prefix(value: str, example: str, *, beside_routes: bool = False) -> str:
+    """A path of whole segments without a final slash. Raises `ValueError` for what is none.
+
+    With `beside_routes` it may not begin as a route of the server does.
+    """
+    value = value.rstrip("/")
+    if not _PREFIX.fullmatch(value):
+        raise ValueError(
+            "it must be empty, or a path of letters, digits and '.', '_', '~', '-' that starts with a slash "
+            f"and has no '.' or '..' as a segment, such as {example}"
+        )
+    if beside_routes and value and value.split("/")[1] in _OWN_ROUTES:
+        raise ValueError(f"routes of the server itself begin so; choose another path, such as {example}")
+    return value
 
 
 class Settings(BaseSettings):
@@ -59,6 +76,22 @@ class Settings(BaseSettings):
     )
     static_prefix: Annotated[str, KnownAs("MLFLOW_STATIC_PREFIX")] = Field(
         "", description="Path below which all routes answer as well, such as /mlflow; empty for none."
+    )
+    root_path: str = Field(
+        "",
+        description="Path at which a reverse proxy shows the server, if it takes that off before it sends "
+        "requests on, such as /artifacts; empty for none.",
+    )
+    forwarded_allow_ips: Annotated[str, KnownAs("FORWARDED_ALLOW_IPS")] = Field(
+        "127.0.0.1,::1",
+        description="Addresses and networks of the reverse proxies whose X-Forwarded-For and -Proto are "
+        "believed, separated by commas; * for all.",
+    )
+    accel_redirect: str = Field(
+        "",
+        description="Location at which nginx has the files of a local root, such as /_files: downloads "
+        "through it are answered with X-Accel-Redirect, and it sends the files itself. Empty to send all "
+        "from here.",
     )
     read_only: bool = Field(False, description="Refuse uploads and deletions with 403.")
     no_delete: bool = Field(False, description="Refuse deletions with 403.")
@@ -96,14 +129,30 @@ class Settings(BaseSettings):
     @field_validator("static_prefix")
     @classmethod
     def _whole_segments(cls, value: str) -> str:
-        value = value.rstrip("/")
-        if not _STATIC_PREFIX.fullmatch(value):
-            raise ValueError(
-                "it must be empty, or a path of letters, digits and '.', '_', '~', '-' that starts with "
-                "a slash, such as /mlflow"
-            )
-        if value and value.split("/")[1] in _OWN_ROUTES:
-            raise ValueError("routes of the server itself begin so; choose another path, such as /mlflow")
+        return _prefix(value, "/mlflow", beside_routes=True)
+
+    @field_validator("root_path")
+    @classmethod
+    def _shown_at(cls, value: str) -> str:
+        return _prefix(value, "/artifacts")
+
+    @field_validator("accel_redirect")
+    @classmethod
+    def _location(cls, value: str) -> str:
+        location = _prefix(value, "/_files", beside_routes=True)
+        if value and not location:
+            raise ValueError("the server itself is there; choose another path, such as /_files")
+        return location
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        value = value.strip()
+        for address in value.split(",") if value not in {"", "*"} else []:
+            try:
+                ip_network(address.strip())
+            except ValueError as error:
+                raise ValueError(f"{error}; give addresses such as 10.0.0.1 or 10.0.0.0/8, or *") from None
         return value
 
     @classmethod

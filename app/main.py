@@ -14,6 +14,7 @@ from app import __version__, malloc
 from app.api import artifacts, docs, mlflow, problems, system
 from app.api.access import Access
 from app.api.direct import DirectGateway
+from app.api.forwarded import Forwarded
 from app.api.gateway import Gateway
 from app.api.target import RawTarget
 from app.api.threads import StorageThreads, finished
@@ -51,7 +52,14 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
     threads = StorageThreads(settings.storage_threads)
     access = Access(read_only=settings.read_only, no_delete=settings.no_delete)
     direct = DirectGateway(storage, threads, access, storage.direct if settings.presign else None)
-    gateway = Gateway(storage, threads, access, direct, settings.presign_redirect_above)
+    gateway = Gateway(
+        storage,
+        threads,
+        access,
+        direct,
+        redirect_above=settings.presign_redirect_above,
+        accel_redirect=settings.accel_redirect,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -78,7 +86,8 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
         app.include_router(mlflow.router(gateway, direct, name_prefix))
     docs.install(app)
     problems.install(app)
-    app.add_middleware(RawTarget, static_prefix=settings.static_prefix)
+    app.add_middleware(RawTarget, static_prefix=settings.static_prefix, root_path=settings.root_path)
+    app.add_middleware(Forwarded, trusted=settings.forwarded_allow_ips)
     return app
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.server import Server, clean_environment, running
 
-pytest_plugins = ["tests.support.s3_fixtures"]
+pytest_plugins = ["tests.support.nginx_fixtures", "tests.support.s3_fixtures"]
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("unhurried", deadline=None)

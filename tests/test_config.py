@@ -1,20 +1,18 @@
-"""Settings: which source wins, what is printed, and that secrets are never shown."""
+"""Settings: which source wins, and which values there may be."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import ValidationError
 
 from app import config
-from app.config import Settings, load
+from app.config import load
 from app.fields import known_as
-from app.storage import registry
-from tests.support.configuration import refusal, write, written
+from tests.support.configuration import plain, write, written
 
 pytestmark = pytest.mark.usefixtures("no_variables")
 
@@ -48,6 +46,9 @@ VALUES = {
     "port": Sources(1001, 1002, {"MLFLOW_PORT": 1003}, 1004, 5500),
     "workers": Sources(2, 3, {"MLFLOW_WORKERS": 4}, 5, 1),
     "static_prefix": Sources("/flag", "/ours", {"MLFLOW_STATIC_PREFIX": "/mlflows"}, "/file", ""),
+    "forwarded_allow_ips": Sources(
+        "10.0.0.1", "10.0.0.0/8", {"FORWARDED_ALLOW_IPS": "*"}, "::1", "127.0.0.1,::1"
+    ),
     "s3_endpoint_url": Sources(
         "http://flag",
         "http://ours",
@@ -90,11 +91,6 @@ CASES = [
 ]
 
 
-def plain(value: object) -> object:
-    """A setting as it was given, also where it is secret."""
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
-
-
 def test_the_variables_known_from_elsewhere_are_those_with_a_counterpart() -> None:
     fields = config.settings_class().model_fields
     known = {name: known_as(field) for name, field in fields.items() if known_as(field)}
@@ -126,6 +122,8 @@ def test_the_strongest_source_wins_and_is_named(
 @pytest.mark.parametrize(
     ("field", "file", "variable", "flag"),
     [
+        ("root_path", "/file", "/variable", "/flag"),
+        ("accel_redirect", "/file", "/variable", "/flag"),
         ("read_only", False, "true", False),
         ("no_delete", True, "false", True),
         ("access_log", True, "0", True),
@@ -185,12 +183,48 @@ def test_variables_that_are_no_setting_are_left_alone(monkeypatch: pytest.Monkey
     assert set(load({}, None).origins.values()) == {"default"}
 
 
+@pytest.mark.parametrize("field", ["static_prefix", "root_path", "accel_redirect"])
 @pytest.mark.parametrize(
-    ("given", "prefix"),
-    [("", ""), ("/", ""), ("/mlflow", "/mlflow"), ("/mlflow/", "/mlflow"), ("/a/b//", "/a/b")],
+    ("given", "path"),
+    [
+        *(("", ""), ("/mlflow", "/mlflow"), ("/mlflow/", "/mlflow"), ("/a/b//", "/a/b")),
+        *(("/_files", "/_files"), ("/~me/A-1.x_/2", "/~me/A-1.x_/2")),
+    ],
 )
-def test_a_static_prefix_has_no_final_slash(given: str, prefix: str) -> None:
-    assert load({"static_prefix": given}, None).settings.static_prefix == prefix
+def test_a_path_among_the_settings_has_no_final_slash(field: str, given: str, path: str) -> None:
+    assert getattr(load({field: given}, None).settings, field) == path
+
+
+@pytest.mark.parametrize("field", ["static_prefix", "root_path"])
+def test_a_path_that_is_only_a_slash_is_none(field: str) -> None:
+    assert getattr(load({field: "/"}, None).settings, field) == ""
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        *(
+            "",
+            "*",
+            " * ",
+            "127.0.0.1",
+            "::1",
+            "0:0:0:0:0:0:0:1",
+            "10.0.0.0/8",
+            "10.0.0.0/255.0.0.0",
+            "fd00::/8",
+        ),
+        *(
+            "10.0.0.1,10.0.0.2",
+            "10.0.0.1, ::1 ,\tfd00::/8 ",
+            "0.0.0.0/0, ::/0",
+            "10.0.0.1/32",
+            "::ffff:10.0.0.1",
+        ),
+    ],
+)
+def test_trusted_proxies_are_addresses_and_networks_or_all(addresses: str) -> None:
+    assert load({"forwarded_allow_ips": addresses}, None).settings.forwarded_allow_ips == addresses.strip()
 
 
 def test_settings_do_not_change_any_more() -> None:
@@ -220,131 +254,3 @@ class TestFile:
     @pytest.mark.parametrize("text", ["port = '1'", "port = 1", "read_only = true", "read_only = 'yes'"])
     def test_values_may_be_written_as_text(self, text: str, tmp_path: Path) -> None:
         assert load({}, written(tmp_path, text)).settings != load({}, None).settings
-
-
-class TestPrinted:
-    @pytest.mark.parametrize(
-        "flags",
-        [
-            {},
-            {"port": "0", "workers": "4", "read_only": True, "access_log": False, "durability": "none"},
-            {"sweep_interval": "0.25", "static_prefix": "/a/b/", "host": "::"},
-            {"sweep_interval": "1e300"},
-            {"s3_endpoint_url": "http://[::1]:9000", "s3_timeout": "-1", "s3_ignore_tls": True},
-        ],
-        ids=str,
-    )
-    def test_it_is_toml_that_gives_the_same_settings(self, flags: dict[str, Any], tmp_path: Path) -> None:
-        loaded = load(flags, None)
-        printed = loaded.printed()
-        values = {name: plain(value) for name, value in loaded.settings.model_dump().items()}
-        assert tomllib.loads(printed) == values
-        assert load({}, written(tmp_path, printed)).settings == loaded.settings
-
-    @pytest.mark.parametrize(
-        "root",
-        [
-            *("/srv/a b", 'quo"ted', "it's", "back\\slash", "#hash", "${HOME}", "= [x]"),
-            *("tab\there", "line\nbreak"),
-            *("\x01", "\x7f", "\x85", "é", "日本語", "\u202e", "\ufeff", "😀", "\U0010ffff"),
-        ],
-        ids=ascii,
-    )
-    def test_it_is_toml_whatever_a_directory_is_called(self, root: str, tmp_path: Path) -> None:
-        printed = load({"default_artifact_root": root}, None).printed()
-        assert load({}, written(tmp_path, printed)).settings.default_artifact_root == root
-
-    def test_each_line_says_where_its_value_is_from(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("ARTIFACT_PROXY_HOST", "::1")
-        monkeypatch.setenv("MLFLOW_PORT", "9")
-        config_file = write(tmp_path, workers=2)
-        lines = load({"read_only": True}, config_file).printed().splitlines()
-        assert 'host = "::1"  # ARTIFACT_PROXY_HOST' in lines
-        assert "port = 9  # MLFLOW_PORT" in lines
-        assert f"workers = 2  # workers in {config_file}" in lines
-        assert "read_only = true  # --read-only" in lines
-        assert "no_delete = false  # default" in lines
-        assert [line.split(" = ")[0] for line in lines] == list(config.settings_class().model_fields)
-
-    def test_the_arguments_of_uploads_may_hold_keys_and_are_not_shown(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("MLFLOW_S3_UPLOAD_EXTRA_ARGS", '{"SSECustomerKey": "Zx81"}')
-        loaded = load({}, None)
-        assert 's3_upload_extra_args = "**********"  # MLFLOW_S3_UPLOAD_EXTRA_ARGS' in loaded.printed()
-        for shown in (loaded.printed(), repr(loaded), str(loaded.settings.model_dump())):
-            assert "Zx81" not in shown
-
-
-class BackendSettings(BaseModel):
-    """What a backend with credentials would bring."""
-
-    key_id: str = Field("", description="The name of the key.")
-    key_secret: SecretStr = Field(SecretStr(""), max_length=20, description="The key itself.")
-
-
-class OptionalBackendSettings(BaseModel):
-    session_token: SecretStr | None = Field(None, max_length=20, description="For temporary keys.")
-
-
-@pytest.fixture
-def _with_a_backend_that_has_secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patched:
-        patched.setattr(registry, "settings_models", lambda: [BackendSettings, OptionalBackendSettings])
-        config.settings_class.cache_clear()
-        yield
-    config.settings_class.cache_clear()
-
-
-SECRET = "Zx81-very-secret"  # noqa: S105
-
-
-@pytest.mark.usefixtures("_with_a_backend_that_has_secrets")
-class TestSecrets:
-    def test_the_settings_of_a_backend_come_behind_our_own(self) -> None:
-        fields = list(config.settings_class().model_fields)
-        assert fields[: len(Settings.model_fields)] == list(Settings.model_fields)
-        assert fields[len(Settings.model_fields) :] == ["session_token", "key_id", "key_secret"]
-
-    def test_a_secret_is_read_like_any_value(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from_file = load({}, write(tmp_path, key_secret=SECRET)).settings
-        monkeypatch.setenv("ARTIFACT_PROXY_KEY_SECRET", SECRET)
-        from_variable = load({}, None).settings
-        for settings in (from_file, from_variable):
-            assert settings.model_dump()["key_secret"].get_secret_value() == SECRET
-
-    def test_a_secret_is_never_shown(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("ARTIFACT_PROXY_KEY_SECRET", SECRET)
-        monkeypatch.setenv("ARTIFACT_PROXY_SESSION_TOKEN", SECRET)
-        loaded = load({"key_id": "me"}, None)
-        for shown in (
-            loaded.printed(),
-            repr(loaded),
-            str(loaded.settings),
-            str(loaded.settings.model_dump()),
-        ):
-            assert SECRET not in shown
-        values = tomllib.loads(loaded.printed())
-        assert (values["key_id"], values["key_secret"]) == ("me", "**********")
-        assert "# ARTIFACT_PROXY_KEY_SECRET" in loaded.printed()
-
-    def test_whether_a_secret_is_set_is_shown(self) -> None:
-        assert tomllib.loads(load({}, None).printed())["key_secret"] == ""
-
-    def test_a_secret_that_is_not_set_is_not_printed_as_one(self, tmp_path: Path) -> None:
-        printed = load({}, None).printed()
-        again = load({}, written(tmp_path, printed)).settings
-        assert again.model_dump()["session_token"] is None
-
-    @pytest.mark.parametrize("field", ["key_secret", "session_token"])
-    @pytest.mark.parametrize("value", ["much-too-long-" * 3, "tcp://10.96.0.7:12345678"])
-    def test_a_secret_that_cannot_be_used_is_not_repeated(
-        self, field: str, value: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv(f"ARTIFACT_PROXY_{field.upper()}", value)
-        message = refusal({})
-        assert value not in message
-        assert f"ARTIFACT_PROXY_{field.upper()}" in message
-        assert "at most 20" in message

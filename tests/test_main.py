@@ -122,9 +122,10 @@ def test_direct_transfers_are_announced_where_the_storage_has_them_and_the_opera
     run(main())
 
 
-def test_a_static_prefix_can_hide_none_of_the_routes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("field", ["static_prefix", "accel_redirect"])
+def test_a_path_of_the_operator_can_hide_none_of_the_routes(tmp_path: Path, field: str) -> None:
     app = create_app(settings(), opened(tmp_path / "root"))
     routes = {"/docs", "/openapi.json", *app.openapi()["paths"]}
     for route in {"/" + path.split("/")[1] for path in routes}:
         with pytest.raises(ValidationError, match="routes of the server itself"):
-            settings(static_prefix=route)
+            settings(**{field: route})

@@ -14,7 +14,7 @@ from app.storage.base import ByteRange, Entry, ETags, Precondition, matches, mod
 _ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 # Lists may have empty members (section 5.6.1.2). Possessive, so that a hostile one takes linear time.
 _ETAGS = re.compile(rf"[ \t]*+(\*|([ \t,]*+{_ETAG.pattern}[ \t]*+(?=,|$))+[ \t,]*+)[ \t]*+")
-_SELECTIVE = ("range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range")
+_CONDITIONAL = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range")
 _RANGE = re.compile(r"bytes[ \t]*=[ \t]*(\d{0,50})-(\d{0,50})[ \t]*", re.IGNORECASE)
 
 
@@ -58,7 +58,13 @@ def is_not_modified(headers: Headers, entry: Entry) -> bool:
 
 def is_plain(headers: Headers) -> bool:
     """Whether a GET asks for the whole artifact, whatever it is now."""
-    return not any(name in headers for name in _SELECTIVE)
+    return "range" not in headers and not _is_conditional(headers)
+
+
+def is_plain_or_ranged(headers: Headers) -> bool:
+    """Whether a GET asks for the artifact or for one range of it, whatever it is now."""
+    readable = "range" not in headers or wanted_range(headers) is not None
+    return readable and not _is_conditional(headers)
 
 
 def wanted_range(headers: Headers) -> ByteRange | None:
@@ -94,6 +100,10 @@ def entity_tag(entry: Entry) -> str:
 def http_date(moment: datetime) -> str:
     """IMF-fixdate (section 5.6.7)."""
     return format_datetime(moment.astimezone(UTC), usegmt=True)
+
+
+def _is_conditional(headers: Headers) -> bool:
+    return any(name in headers for name in _CONDITIONAL)
 
 
 def _etags(headers: Headers, name: str, *, weak: bool) -> ETags | None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from app.api.access import Access, Action
 from app.api.headers import content_disposition
 from app.api.threads import StorageThreads
-from app.errors import ArtifactIsDirectory, NotSupported
+from app.errors import NotSupported
 from app.paths import ArtifactPath
 from app.storage.base import DirectTransfers, Entry, MultipartUpload, Storage, UploadedPart
 
@@ -40,8 +40,7 @@ class DirectGateway:
 
         def presigned() -> tuple[str, Entry]:
             entry = self._storage.stat(path)
-            if entry.is_dir:
-                raise ArtifactIsDirectory(f"The artifact path {str(path)!r} is a directory; list it instead.")
+            entry.require_artifact()
             return direct.download(entry, content_disposition(path.name)), entry
 
         return await self._threads.run(presigned)

@@ -14,11 +14,11 @@ from app.api import conditions
 from app.api.access import Access, Action
 from app.api.digests import Digests
 from app.api.direct import DirectGateway
+from app.api.forwarded import is_proxied
 from app.api.headers import artifact_headers, validators
 from app.api.threads import StorageThreads
 from app.api.transfer import DownloadResponse, receive
 from app.errors import (
-    ArtifactIsDirectory,
     ExpectationFailed,
     InvalidRequest,
     UnsupportedMediaType,
@@ -54,11 +54,18 @@ class Gateway:
         threads: StorageThreads,
         access: Access,
         direct: DirectGateway,
+        *,
         redirect_above: int = 0,
+        accel_redirect: str = "",
     ) -> None:
-        """Plain downloads of more than `redirect_above` bytes are left to `direct`; 0 for none."""
+        """Plain downloads of more than `redirect_above` bytes are left to `direct`; 0 for none.
+
+        Downloads through a reverse proxy are left to it if it has the files, at its location
+        `accel_redirect`.
+        """
         self._direct = direct
         self._redirect_above = redirect_above
+        self._accel_redirect = accel_redirect
         self._storage = storage
         self._threads = threads
         self._access = access
@@ -95,6 +102,8 @@ class Gateway:
             url = await self._direct.redirect(path, self._redirect_above)
             if url is not None:
                 return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
+        if self._accel_redirect and is_proxied(request) and conditions.is_plain_or_ranged(request.headers):
+            return await self._accelerated(request, path)
         opened = await self._threads.acquire(partial(self._open, path, request.headers), _release)
         if isinstance(opened, Entry):
             return Response(status_code=304, headers=validators(opened))
@@ -104,6 +113,18 @@ class Gateway:
         if complete:
             return Response(first, status, headers)
         return DownloadResponse(first, download, self._threads, status_code=status, headers=headers)
+
+    async def _accelerated(self, request: Request, path: ArtifactPath) -> Response:
+        """Headers alone, from which the reverse proxy makes the response, ranges included."""
+        entry = await self._artifact(path)
+        assert entry.size is not None
+        wanted = conditions.wanted_range(request.headers)
+        if wanted is not None and wanted.resolve(entry.size) is None:
+            raise RangeNotSatisfiable(entry)
+        headers = artifact_headers(entry) | {"X-Accel-Redirect": f"{self._accel_redirect}/{path.url}"}
+        for name in ("Content-Length", "Accept-Ranges"):  # the reverse proxy's own
+            del headers[name]
+        return Response(headers=headers)
 
     def _open(self, path: ArtifactPath, headers: Headers) -> Opened | Entry:
         """Opens the artifact and reads the first chunk, in one go for the sake of small ones.
@@ -141,12 +162,15 @@ class Gateway:
     async def head(self, request: Request, path: ArtifactPath) -> Response:
         """The answer to GET without its body, and without reading the artifact."""
         self._access.require(Action.READ, path)
-        entry = await self._threads.run(self._storage.stat, path)
-        if entry.is_dir:
-            raise ArtifactIsDirectory(f"The artifact path {str(path)!r} is a directory; list it instead.")
+        entry = await self._artifact(path)
         if conditions.is_not_modified(request.headers, entry):
             return Response(status_code=304, headers=validators(entry))
         return Response(headers=artifact_headers(entry))
+
+    async def _artifact(self, path: ArtifactPath) -> Entry:
+        entry = await self._threads.run(self._storage.stat, path)
+        entry.require_artifact()
+        return entry
 
     async def listing(
         self,

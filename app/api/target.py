@@ -14,19 +14,27 @@ from app.paths import percent_decode
 class RawTarget:
     """Routes by the undecoded path, and below the static prefix as well as without it.
 
+    `root_path` is where a reverse proxy shows the server that takes it off before it sends a request
+    on. The server's own URLs begin with it, and then with the static prefix if the request's did.
+
     The server decodes the path leniently before it calls us; so an encoded slash could pass for a
     real one and different bytes for the same name. Artifact paths are decoded by `app.paths` alone.
     """
 
-    def __init__(self, app: ASGIApp, static_prefix: str) -> None:
+    def __init__(self, app: ASGIApp, static_prefix: str, root_path: str) -> None:
         self._app = app
         self._prefix = static_prefix
+        self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path = scope["raw_path"].decode("latin-1")
             prefixed = bool(self._prefix) and path.startswith(self._prefix + "/")
-            scope = {**scope, "path": path, "root_path": self._prefix if prefixed else ""}
+            scope = {
+                **scope,
+                "path": self._root_path + path,
+                "root_path": self._root_path + (self._prefix if prefixed else ""),
+            }
         await self._app(scope, receive, send)
 
 

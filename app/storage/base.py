@@ -1,7 +1,7 @@
 """The contract between the HTTP surfaces and every storage backend, written here once.
 
 All of it is synchronous and may be called from any thread; `app.api.threads` brings it to asyncio.
-A backend raises nothing but `app.errors.ArtifactError`, and passes tests/storage/test_contract.py.
+A backend raises nothing but `app.errors.ArtifactError`, and passes tests/storage/test_contract_*.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 
-from app.errors import ArtifactError, PreconditionFailed
+from app.errors import ArtifactError, ArtifactIsDirectory, PreconditionFailed
 from app.paths import ArtifactPath
 
 ETags: TypeAlias = frozenset[str] | Literal["*"]
@@ -34,6 +34,13 @@ class Entry:
     """In UTC, with its zone."""
     etag: str | None = None
     """A strong validator without quotes: other bytes have another one."""
+
+    def require_artifact(self) -> None:
+        """Raises `ArtifactIsDirectory` unless this is an artifact."""
+        if self.is_dir:
+            raise ArtifactIsDirectory(
+                f"The artifact path {str(self.path)!r} is a directory; list it, or name a file below it."
+            )
 
 
 class RangeNotSatisfiable(ArtifactError):
@@ -223,6 +230,11 @@ class Storage(Protocol):
     @property
     def sweep_every(self) -> float | None:
         """Seconds between two calls of `sweep` at most, by which live uploads show that they live."""
+        ...
+
+    @property
+    def plain_files(self) -> bool:
+        """Whether each artifact is a file at its own path in one directory, for other programs to read."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Both HTTP surfaces, of which each promises what the other does; storage threads; presigned transfers."""
+"""Both HTTP surfaces, of which each promises what the other does; clients; threads; presigned transfers."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ def base(request: pytest.FixtureRequest, server: Server, folder: str) -> str:
         "ajax": f"{server.url}/ajax-api/2.0/mlflow-artifacts/artifacts",
     }
     return f"{prefixes[request.param]}/{folder}"
+
+
+@pytest.fixture(scope="session")
+def stranger() -> Iterator[httpx.Client]:
+    """A client with an address that a server with default settings does not trust."""
+    with httpx.Client(timeout=60, transport=httpx.HTTPTransport(local_address="127.0.0.2")) as opened:
+        yield opened
 
 
 @pytest.fixture

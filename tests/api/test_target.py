@@ -99,7 +99,7 @@ class TestQueryParameter:
             return
 
 
-def routed(raw_path: bytes, static_prefix: str = "", **scope: object) -> Scope:
+def routed(raw_path: bytes, static_prefix: str = "", shown_at: str = "", **scope: object) -> Scope:
     """The scope that the router sees."""
     seen: list[Scope] = []
 
@@ -114,7 +114,7 @@ def routed(raw_path: bytes, static_prefix: str = "", **scope: object) -> Scope:
 
     sent: Scope = {"type": "http", "path": "/lenient", "raw_path": raw_path, "root_path": "", **scope}
     before = dict(sent)
-    asyncio.run(RawTarget(router, static_prefix)(sent, receive, send))
+    asyncio.run(RawTarget(router, static_prefix, shown_at)(sent, receive, send))
     assert sent == before
     return seen[0]
 
@@ -150,6 +150,23 @@ class TestRawTarget:
     def test_without_a_static_prefix_there_is_no_other_root(self) -> None:
         assert routed(b"//health")["root_path"] == ""
         assert routed(b"/mlflow/health", root_path="/from-the-server")["root_path"] == ""
+
+    @pytest.mark.parametrize(
+        ("raw", "static_prefix", "root_path"),
+        [
+            *((b"/a%2Fb", "", "/shown"), (b"/", "", "/shown"), (b"//a", "", "/shown"), (b"*", "", "/shown")),
+            *((b"/shown", "", "/shown"), (b"/shown/shown/a", "", "/shown"), (b"/showna", "", "/shown")),
+            *((b"/mlflow/a%2fb", "/mlflow", "/shown/mlflow"), (b"/mlflow", "/mlflow", "/shown")),
+            *((b"/shown/mlflow/a", "/mlflow", "/shown"), (b"/mlflow/mlflow/a", "/mlflow", "/shown/mlflow")),
+            (b"/shown/a", "/shown", "/shown/shown"),
+        ],
+    )
+    def test_the_root_path_comes_before_every_path_and_before_the_static_prefix(
+        self, raw: bytes, static_prefix: str, root_path: str
+    ) -> None:
+        """The proxy has taken it off, so that it is never looked for in what was sent."""
+        scope = routed(raw, static_prefix, "/shown")
+        assert (scope["path"], scope["root_path"]) == ("/shown" + raw.decode(), root_path)
 
     def test_what_is_no_request_passes_untouched(self) -> None:
         scope = routed(b"/x", "/mlflow", type="lifespan")

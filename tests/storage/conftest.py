@@ -113,6 +113,8 @@ SMALL = {"s3_part_size": 5 * 1024 * 1024, "s3_upload_memory": 1024 * 1024 * 1024
 """The smallest parts that S3 has, and room for as many uploads at once as the contract tests begin."""
 
 
+LARGE = bytes(range(256)) * 4096 * 5  # 5 MiB: several chunks
+
 LIMITS = {
     "s3-second": {
         "test_a_replacement_of_one_version_never_outlives_the_deletion_of_its_tree": (

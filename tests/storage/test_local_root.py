@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import re
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +19,27 @@ from app.paths import ArtifactPath
 from app.storage.local import LocalSettings, LocalStorage, open_storage
 from tests.storage.conftest import opened
 from tests.support.artifacts import get, names, path, put
+
+
+@contextmanager
+def late(
+    place: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object]
+) -> Iterator[list[Path]]:
+    """Has somebody else `make` something at `place` right after the first look at it, which found nothing."""
+    looks: list[Path] = []
+    is_dir = Path.is_dir
+
+    def look(self: Path, **options: bool) -> bool:
+        found = is_dir(self, **options)
+        if self == place and not looks:
+            assert not found
+            looks.append(self)
+            make(place)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "is_dir", look)
+        yield looks
 
 
 class TestRoot:
@@ -106,6 +129,30 @@ class TestRoot:
         (tmp_path / "file").write_bytes(b"")
         with pytest.raises(ValueError, match="not a directory"):
             opened(tmp_path / "file")
+
+    @pytest.mark.parametrize("lost", ["root", "root/.artifact-proxy"])
+    def test_that_another_server_makes_at_the_same_moment_is_shared_with_it(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+    ) -> None:
+        """It looked missing, and then it was there."""
+        with late(root.parent / lost, monkeypatch, lambda place: place.mkdir()) as looks:
+            storage = opened(root)
+        assert looks
+        put(storage, "a")
+        assert get(opened(root), "a") == b"data"
+
+    @pytest.mark.parametrize("lost", ["root", "root/.artifact-proxy"])
+    def test_in_whose_place_a_file_appears_at_the_same_moment_is_refused(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+    ) -> None:
+        place = root.parent / lost
+        with (
+            late(place, monkeypatch, lambda place: place.write_bytes(b"mine")) as looks,
+            pytest.raises(ValueError, match=f"^{re.escape(repr(str(place)))} is not a directory; name one$"),
+        ):
+            opened(root)
+        assert looks
+        assert place.read_bytes() == b"mine"
 
     def test_that_is_missing_is_not_made_by_a_read_only_server(self, root: Path) -> None:
         with pytest.raises(ValueError, match="does not exist"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from app.config import ConfigurationError, load
 
@@ -29,3 +30,8 @@ def refusal(flags: dict[str, Any], config_file: str | None = None) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+def plain(value: object) -> object:
+    """A setting as it was given, also where it is secret."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else value

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +37,13 @@ class TrackingServer:
     database: str
     """The URI of the backend store."""
     default_artifact_root: str
-    """As it was told."""
+    """As it was told, or else what it then takes."""
     directory: Path
     """Where it runs."""
+
+    def log(self) -> str:
+        """What it says of itself, and one line for each request."""
+        return _log_file(self.directory).read_text()
 
 
 def mlflow_environment() -> dict[str, str]:
@@ -51,19 +55,32 @@ def mlflow_environment() -> dict[str, str]:
 
 
 @contextmanager
-def running_tracking_server(directory: Path, default_artifact_root: str) -> Iterator[TrackingServer]:
-    """Starts `mlflow server` with a new database in `directory`; it is ready inside the block."""
+def running_tracking_server(
+    directory: Path,
+    default_artifact_root: str = "mlflow-artifacts:/",
+    *,
+    artifacts_destination: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[TrackingServer]:
+    """Starts `mlflow server` with a new database in `directory`; it is ready inside the block.
+
+    It leaves artifacts to whoever is at `default_artifact_root`, or else serves by itself what is at
+    `artifacts_destination`. What it needs for either is in its `environment`.
+    """
     directory.mkdir(parents=True)
     database = f"sqlite:///{directory}/mlflow.db"
-    log_file = directory / "mlflow.log"
-    arguments = ["--backend-store-uri", database, "--no-serve-artifacts"]
-    arguments += ["--default-artifact-root", default_artifact_root, "--port", "0", "--workers", "1"]
+    log_file = _log_file(directory)
+    arguments = ["--backend-store-uri", database, "--port", "0", "--workers", "1"]
+    if artifacts_destination:
+        arguments += ["--serve-artifacts", "--artifacts-destination", artifacts_destination]
+    else:
+        arguments += ["--no-serve-artifacts", "--default-artifact-root", default_artifact_root]
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             mlflow_command("server", *arguments),
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=mlflow_environment() | _OTHER_PROXIES,
+            env=mlflow_environment() | _OTHER_PROXIES | dict(environment or {}),
             cwd=directory,
             start_new_session=True,
         )
@@ -78,6 +95,10 @@ def running_tracking_server(directory: Path, default_artifact_root: str) -> Iter
 def mlflow_command(*arguments: str) -> list[str]:
     """The command line of `mlflow`, from the environment that runs the tests."""
     return [sys.executable, "-m", "mlflow", *arguments]
+
+
+def _log_file(directory: Path) -> Path:
+    return directory / "mlflow.log"
 
 
 def _wait_for_address(process: subprocess.Popen[bytes], log_file: Path) -> str:

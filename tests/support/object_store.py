@@ -7,13 +7,12 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,11 +22,13 @@ import httpx
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.support.ports import free_ports
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 START_SECONDS = 60  # it takes 1 to 3 on an idle machine
-STOP_SECONDS = 20
+STOP_SECONDS = 3  # SeaweedFS often takes for ever after large downloads
 ACCESS_KEY = "test-access-key"
 SECRET_KEY = "test-secret-key"  # noqa: S105 - of servers that live as long as a test run
 REGION = "us-east-1"
@@ -137,7 +138,7 @@ def seaweedfs(directory: Path) -> Iterator[ObjectStore]:
     """SeaweedFS with all its data below `directory`; it is ready inside the block."""
     data = directory / "data"
     data.mkdir(parents=True)
-    s3, master, filer, volume, admin, webdav = _free_ports(6)
+    s3, master, filer, volume, admin, webdav = free_ports(6, twin=_GRPC_OFFSET)
     options = {
         "dir": str(data),
         "ip": "127.0.0.1",
@@ -180,7 +181,7 @@ def seaweedfs(directory: Path) -> Iterator[ObjectStore]:
 def moto(directory: Path) -> Iterator[ObjectStore]:
     """moto's server, which keeps its objects in memory; it is ready inside the block."""
     directory.mkdir(parents=True, exist_ok=True)
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     command = [_program("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
     with _started(command, f"http://127.0.0.1:{port}", directory, {}) as store:
         yield store
@@ -232,16 +233,3 @@ def _program(name: str) -> str:
     found = shutil.which(name, path=os.path.dirname(sys.executable)) or shutil.which(name)
     assert found, f"{name} is not installed; it is among the development dependencies"
     return found
-
-
-def _free_ports(count: int) -> list[int]:
-    """Free ports, each with a free one for gRPC; they are below those that outgoing connections get."""
-    with ExitStack() as held:
-        ports: list[int] = []
-        while len(ports) < count:
-            port = 10_000 + secrets.randbelow(12_000)
-            with suppress(OSError):
-                for number in (port, port + _GRPC_OFFSET):
-                    held.enter_context(socket.socket()).bind(("127.0.0.1", number))
-                ports.append(port)
-        return ports

@@ -99,7 +99,7 @@ def clean_environment() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("ARTIFACT_PROXY_", "MLFLOW_", "AWS_"))
+        if not name.startswith(("ARTIFACT_PROXY_", "MLFLOW_", "AWS_")) and name != "FORWARDED_ALLOW_IPS"
     }
 
 

@@ -62,9 +62,12 @@ def open_storage(url: str, settings: LocalSettings, *, read_only: bool, prepare:
 
 
 def _make(directory: Path) -> None:
-    """Makes the directory where it is missing, for good: what is in it must survive a crash."""
+    """Makes the directory where it is missing, for good: what is in it must survive a crash.
+
+    Another server that is started at the same time may be faster.
+    """
     if not directory.is_dir():
-        directory.mkdir()
+        directory.mkdir(exist_ok=True)
         parent = os.open(directory.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(parent)

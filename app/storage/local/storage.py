@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
-from app.errors import ArtifactIsDirectory, ArtifactNotFound, StorageFull
+from app.errors import ArtifactNotFound, StorageFull
 from app.paths import ArtifactPath
 from app.storage.base import UNCONDITIONAL, ByteRange, Entry, Precondition, RangeNotSatisfiable, Span
 from app.storage.local.download import LocalDownload
@@ -29,6 +29,7 @@ class LocalStorage:
     """See `app.storage.base.Storage`."""
 
     direct = None
+    plain_files = True
     sweep_every = None
 
     def __init__(self, tree: Tree, *, durable: bool, read_only: bool) -> None:
@@ -51,11 +52,7 @@ class LocalStorage:
             try:
                 with self._tree.directory(path.segments[:-1]) as parent:
                     # A look first: to open a device may do something to it.
-                    if _look(parent, path).is_dir:
-                        raise ArtifactIsDirectory(
-                            f"The artifact path {str(path)!r} is a directory; "
-                            "list it, or name a file below it."
-                        )
+                    _look(parent, path).require_artifact()
                     descriptor = os.open(path.name, _READ_FLAGS, dir_fd=parent)
             except OSError as error:
                 if error.errno in _NO_ARTIFACT:

@@ -40,6 +40,8 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 class S3Storage:
     """See `app.storage.base.Storage`."""
 
+    plain_files = False
+
     def __init__(self, bucket: Bucket, public_client: Any, settings: S3Settings, *, read_only: bool) -> None:
         self.url = bucket.root.url
         self._bucket = bucket

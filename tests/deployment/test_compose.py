@@ -1,0 +1,280 @@
+"""docker-compose.yml with MinIO and with SeaweedFS, as they are written; no container is started."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app import __version__
+from tests.support.compose import MINIO, SEAWEEDFS, mounted, project, services
+from tests.support.dockerfile import ROOT, stages
+
+VARIANTS = {"minio": MINIO, "seaweedfs": SEAWEEDFS}
+LASTING = {"store", "artifact-proxy", "nginx", "mlflow"}
+ONCE = {"secrets", "store-setup"}
+HEALTHY, DONE = "service_healthy", "service_completed_successfully"
+ORDER = [
+    ("store", "secrets", DONE),
+    ("store-setup", "store", HEALTHY),
+    ("artifact-proxy", "store-setup", DONE),
+    ("nginx", "artifact-proxy", HEALTHY),
+    ("mlflow", "nginx", HEALTHY),
+]
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return VARIANTS[request.param]
+
+
+@pytest.fixture
+def all_services(variant: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    return services(variant)
+
+
+def test_the_files_are_what_the_compose_specification_allows() -> None:
+    judged = subprocess.run(
+        [
+            Path(sys.executable).with_name("check-jsonschema"),
+            *("--builtin-schema", "vendor.compose-spec"),
+            *(ROOT / name for name in SEAWEEDFS),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+def test_without_the_profile_there_is_no_tracking_server(variant: tuple[str, ...]) -> None:
+    assert set(services(variant, ())) == LASTING - {"mlflow"} | ONCE
+    assert set(services(variant)) == LASTING | ONCE
+
+
+class TestVariables:
+    def test_that_are_not_set_all_have_a_value(self) -> None:
+        for file in SEAWEEDFS:
+            used = re.findall(r"\$\{[^}]*\}?", (ROOT / file).read_text().replace("${VARIABLE}", ""))
+            assert [name for name in used if ":-" not in name] == []
+
+    def test_that_are_set_are_seen_wherever_they_matter(self, variant: tuple[str, ...]) -> None:
+        found = services(
+            variant,
+            ARTIFACT_PROXY_REPLICAS="5",
+            ARTIFACT_PROXY_STATIC_PREFIX="/sub/path",
+            BIND_ADDRESS="10.1.2.3",
+            HTTP_PORT="8888",
+            MAX_ARTIFACT_SIZE="7g",
+            TRACKING_PORT="5999",
+            PUBLIC_URL="https://artifacts.example",
+            STORE_ACCESS_KEY="given",
+        )
+        assert found["artifact-proxy"]["deploy"]["replicas"] == 5
+        nginx = found["nginx"]
+        assert nginx["environment"]["MAX_ARTIFACT_SIZE"] == "7g"
+        assert nginx["environment"]["NGINX_LISTEN"] == "8888"
+        assert _published(nginx) == {("10.1.2.3", "8888", 8888), ("10.1.2.3", "5999", 5000)}
+        assert nginx["healthcheck"]["test"][-1] == "http://127.0.0.1:8888/sub/path/health"
+        prefixes = {
+            found[name]["environment"]["ARTIFACT_PROXY_STATIC_PREFIX"] for name in ("nginx", "artifact-proxy")
+        }
+        assert prefixes == {"/sub/path"}
+        place = "https://artifacts.example/sub/path/api/2.0/mlflow-artifacts/artifacts"
+        assert f"--default-artifact-root={place}" in found["mlflow"]["command"]
+        assert found["secrets"]["environment"]["STORE_ACCESS_KEY"] == "given"
+
+    def test_of_the_port_alone_reach_the_tracking_server(self) -> None:
+        place = "http://localhost:8888/api/2.0/mlflow-artifacts/artifacts"
+        assert f"--default-artifact-root={place}" in services(HTTP_PORT="8888")["mlflow"]["command"]
+
+
+class TestPaths:
+    def test_that_are_mounted_from_the_checkout_exist(self, all_services: dict[str, dict[str, Any]]) -> None:
+        mounts = [mount for service in all_services.values() for mount in service.get("volumes", [])]
+        binds = [mount for mount in mounts if mount["type"] == "bind"]
+        assert {Path(mount["source"]).relative_to(ROOT).parts[0] for mount in binds} == {"config"}
+        assert all(Path(mount["source"]).exists() and mount["read_only"] for mount in binds)
+
+    def test_of_scripts_and_their_files_exist(self, all_services: dict[str, dict[str, Any]]) -> None:
+        named = {
+            name: [
+                word
+                for word in (service["entrypoint"] or []) + (service["command"] or [])
+                if "/config/" in word
+            ]
+            for name, service in all_services.items()
+        }
+        assert {name for name, paths in named.items() if paths} == ONCE
+        for name, paths in named.items():
+            for path in paths:
+                file = mounted(all_services[name], path)
+                assert file is not None
+                assert file.is_file(), path
+
+    def test_of_settings_exist_unless_they_are_the_operators_own(self) -> None:
+        written = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+        files = [entry for service in written.values() for entry in service.get("env_file", [])]
+        needed = [entry for entry in files if isinstance(entry, str)]
+        optional = [entry["path"] for entry in files if not isinstance(entry, str) and not entry["required"]]
+        assert needed == ["config/compose/artifact-proxy.env"]
+        assert (ROOT / needed[0]).is_file()
+        # The later one has precedence.
+        assert optional == ["config/artifact-proxy.env"]
+        assert files[-1]["path"] == optional[0]
+
+    def test_of_secrets_are_those_that_are_made(self, all_services: dict[str, dict[str, Any]]) -> None:
+        script = (ROOT / "config" / "compose" / "make-secrets.sh").read_text()
+        text = yaml.safe_dump(all_services)
+        named = set(re.findall(r"/run/secrets/((?:store|proxy)/[\w.-]+)", text))
+        assert "proxy/credentials" in named
+        assert {f'keep "${name}"' for name in named if f'keep "${name}"' not in script} == set()
+
+
+class TestImages:
+    def test_have_a_version_and_never_the_latest(self, all_services: dict[str, dict[str, Any]]) -> None:
+        for service in all_services.values():
+            image = re.fullmatch(r"[\w./-]+:([\w.-]+)(@sha256:[0-9a-f]{64})?", service["image"])
+            assert image, service["image"]
+            assert re.search(r"\d", image[1])
+
+    def test_of_one_program_are_the_same(self, all_services: dict[str, dict[str, Any]]) -> None:
+        assert all_services["store"]["image"] == all_services["store-setup"]["image"]
+        assert all_services["secrets"]["image"] == all_services["artifact-proxy"]["image"]
+        assert all_services["artifact-proxy"]["image"] == f"artifact-proxy:{__version__}"
+
+    def test_are_built_by_one_service_each(self, all_services: dict[str, dict[str, Any]]) -> None:
+        """Two that build the same one run into each other."""
+        builds = {name: service["build"] for name, service in all_services.items() if "build" in service}
+        assert builds == {"artifact-proxy": {"context": str(ROOT), "dockerfile": "Dockerfile"}}
+        assert all_services["secrets"]["pull_policy"] == "never"
+
+
+class TestRights:
+    def test_are_none_but_those_of_a_user(self, all_services: dict[str, dict[str, Any]]) -> None:
+        for name, service in all_services.items():
+            assert service["read_only"] is True, name
+            assert service["cap_drop"] == ["ALL"], name
+            assert service["security_opt"] == ["no-new-privileges:true"], name
+            assert not {"privileged", "cap_add", "pid", "ipc", "devices"} & set(service), name
+
+    def test_to_see_secrets_are_with_those_who_need_them(
+        self, all_services: dict[str, dict[str, Any]]
+    ) -> None:
+        seen = {
+            (name, mount["source"], mount.get("read_only", False))
+            for name, service in all_services.items()
+            for mount in service.get("volumes", [])
+            if mount["source"].endswith("-secrets")
+        }
+        assert seen == {
+            ("secrets", "store-secrets", False),
+            ("secrets", "proxy-secrets", False),
+            ("store", "store-secrets", True),
+            ("store-setup", "store-secrets", True),
+            ("store-setup", "proxy-secrets", True),
+            ("artifact-proxy", "proxy-secrets", True),
+        }
+
+    def test_of_the_tracking_server_have_nothing_to_do_with_the_store(
+        self, all_services: dict[str, dict[str, Any]]
+    ) -> None:
+        mlflow = all_services["mlflow"]
+        assert set(mlflow["environment"]) <= {"HOME", "MLFLOW_SERVER_ALLOWED_HOSTS"}
+        assert [mount["source"] for mount in mlflow["volumes"]] == ["mlflow-data"]
+        assert not re.search(r"s3|//store|secret|aws|9000", yaml.safe_dump(mlflow), re.IGNORECASE)
+        assert "--no-serve-artifacts" in mlflow["command"]
+
+    def test_no_secret_stands_in_a_file_or_variable(self, all_services: dict[str, dict[str, Any]]) -> None:
+        suspicious = re.compile(r"KEY|SECRET|PASSW|TOKEN", re.IGNORECASE)
+        for service in all_services.values():
+            for name, value in service.get("environment", {}).items():
+                assert not suspicious.search(name) or value == "" or name.endswith("_FILE"), name
+        files = [*SEAWEEDFS, "Dockerfile", "config/compose/artifact-proxy.env"]
+        text = "\n".join((ROOT / file).read_text() for file in files)
+        for assigned in re.findall(
+            r"^\s*(\w*(?:KEY|SECRET|PASSWORD|TOKEN)\w*)\s*[:=]\s*(\S.*)$", text, re.MULTILINE
+        ):
+            assert assigned[1].startswith(("${", "/run/secrets/")), assigned
+
+
+class TestOrder:
+    def test_of_the_start_is_that_of_what_needs_what(self, all_services: dict[str, dict[str, Any]]) -> None:
+        found = [
+            (name, other, how["condition"])
+            for name, service in all_services.items()
+            for other, how in service.get("depends_on", {}).items()
+        ]
+        assert sorted(found) == sorted(ORDER)
+
+    def test_is_kept_by_health_checks_and_by_ends(self, all_services: dict[str, dict[str, Any]]) -> None:
+        assert stages()[-1].the("HEALTHCHECK").command
+        for _, other, condition in ORDER:
+            service = all_services[other]
+            if condition == HEALTHY:
+                own = service.get("healthcheck", {})
+                assert own.get("test") or other == "artifact-proxy", other
+                assert not own.get("disable"), other
+            else:
+                assert service["healthcheck"] == {"disable": True}, other
+                assert "restart" not in service, other
+
+    def test_is_kept_after_a_crash_too(self, all_services: dict[str, dict[str, Any]]) -> None:
+        lasting = {
+            name for name, service in all_services.items() if service.get("restart") == "unless-stopped"
+        }
+        assert lasting == LASTING
+
+
+class TestNetwork:
+    def test_shows_nginx_alone_and_to_this_machine_alone(
+        self, all_services: dict[str, dict[str, Any]]
+    ) -> None:
+        published = {
+            name: _published(service) for name, service in all_services.items() if service.get("ports")
+        }
+        assert published == {"nginx": {("127.0.0.1", "8080", 8080), ("127.0.0.1", "5001", 5000)}}
+
+    def test_of_nginx_is_the_tracking_servers_and_the_maker_of_secrets_has_none(
+        self, all_services: dict[str, dict[str, Any]]
+    ) -> None:
+        modes = {name: service.get("network_mode") for name, service in all_services.items()}
+        expected = dict.fromkeys(LASTING | ONCE) | {"mlflow": "service:nginx", "secrets": "none"}
+        assert modes == expected
+
+    def test_has_two_replicas_that_may_finish_their_transfers(
+        self, all_services: dict[str, dict[str, Any]]
+    ) -> None:
+        proxy = all_services["artifact-proxy"]
+        assert proxy["deploy"]["replicas"] == 2
+        assert proxy["stop_grace_period"] == "1m0s"
+
+
+def test_stores_keep_their_data_apart() -> None:
+    """They would spoil each other's."""
+    places = {}
+    for name, files in VARIANTS.items():
+        store = services(files)["store"]
+        places[name] = next(mount["source"] for mount in store["volumes"] if mount["target"] == "/data")
+        assert places[name] in project(files)["volumes"]
+    assert len(set(places.values())) == 2
+
+
+def test_shellcheck_finds_nothing_in_any_script() -> None:
+    places = [*ROOT.glob("scripts/*"), *ROOT.glob("config/**/*.sh"), ROOT / ".ci" / "run"]
+    scripts = [place for place in places if re.match(rb"#!.*\bb?a?sh\n", place.read_bytes())]
+    assert len(scripts) >= 6
+    judged = subprocess.run(
+        [Path(sys.executable).with_name("shellcheck"), "--norc", "--severity=style", *scripts],
+        capture_output=True,
+        text=True,
+    )
+    assert (judged.returncode, judged.stdout, judged.stderr) == (0, "", "")
+
+
+def _published(service: dict[str, Any]) -> set[tuple[str, str, int]]:
+    return {(port["host_ip"], port["published"], port["target"]) for port in service["ports"]}

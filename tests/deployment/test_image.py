@@ -1,0 +1,220 @@
+"""The image, built by the Dockerfile's own steps in an empty directory, and run as a container would.
+
+There is no container engine in it: the steps run natively, and so does the server, in name spaces that
+have the image's file system read-only, its user, and no right that a user does not have.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from packaging.requirements import Requirement
+
+from app import __version__
+from tests.support import raw
+from tests.support.container import Container, Mount, Running
+from tests.support.dockerfile import ROOT, Image
+from tests.support.ports import free_ports
+from tests.support.waiting import wait_until
+
+USER = 10001
+WORKERS = [1, 2]
+
+
+class TestEnvironment:
+    def test_has_the_server_and_what_its_lock_names_and_nothing_else(self, image: Image) -> None:
+        named = re.sub(r"\\\n", " ", (ROOT / "requirements.lock").read_text()).splitlines()
+        requirements = [Requirement(line.partition("--hash")[0]) for line in named if line.strip()]
+        wanted = {wanted.name for wanted in requirements if wanted.marker is None or wanted.marker.evaluate()}
+        installed = {_name(place) for place in image.environment.rglob("*.dist-info")}
+        assert installed == wanted | {"artifact-proxy"}
+        assert "boto3" in installed
+        assert installed.isdisjoint({"pip", "setuptools", "hatchling", "editables"})
+
+    def test_has_nothing_that_waits_to_be_compiled(self, image: Image) -> None:
+        files = [file for file in image.environment.rglob("*") if file.is_file()]
+        assert [file for file in files if file.suffix in {".c", ".cpp", ".h", ".o", ".pth", ".whl"}] == []
+        code = {file.parent / file.stem for file in files if file.suffix == ".py"}
+        compiled = {file.parent.parent / file.name.split(".")[0] for file in files if file.suffix == ".pyc"}
+        assert code - compiled == set()
+
+    def test_starts_the_server_from_itself_alone(self, image: Image) -> None:
+        made = subprocess.run(
+            [image.environment / "bin" / "artifact-proxy", "--version"],
+            cwd="/",
+            env=image.variables,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert made.stdout == f"artifact-proxy {__version__}\n"
+        found = subprocess.run(
+            [image.environment / "bin" / "python", "-c", "import app; print(app.__file__)"],
+            cwd="/",
+            env=image.variables,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert Path(found.stdout.strip()).is_relative_to(image.environment)
+
+
+@dataclass
+class Serving:
+    container: Running
+    url: str
+    volume: Path
+
+
+@pytest.fixture(scope="module")
+def serving(
+    image: Image, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[int], AbstractContextManager[Serving]]:
+    """Starts containers with a number of workers."""
+
+    @contextmanager
+    def started(workers: int) -> Iterator[Serving]:
+        directory = tmp_path_factory.mktemp("container")
+        (port,) = free_ports(1)
+        container = _container(
+            image, directory, ARTIFACT_PROXY_PORT=str(port), ARTIFACT_PROXY_WORKERS=str(workers)
+        )
+        with container.running(*image.entrypoint) as running:
+            wait_until(
+                lambda: running.log().count("startup complete") == workers, "the server in its container"
+            )
+            yield Serving(running, f"http://127.0.0.1:{port}", container.mounts[-1].source)
+
+    return started
+
+
+@pytest.fixture(scope="module")
+def shared(serving: Callable[[int], AbstractContextManager[Serving]]) -> Iterator[Callable[[int], Serving]]:
+    """Containers that tests share, one for each number of workers; they start when first used."""
+    with ExitStack() as stack:
+        made: dict[int, Serving] = {}
+
+        def of(workers: int) -> Serving:
+            if workers not in made:
+                made[workers] = stack.enter_context(serving(workers))
+            return made[workers]
+
+        yield of
+
+
+@pytest.mark.usefixtures("need_root")
+@pytest.mark.parametrize("workers", WORKERS)
+class TestContainer:
+    def test_is_healthy(self, shared: Callable[[int], Serving], image: Image, workers: int) -> None:
+        healthy = shared(workers).container.run(*image.health_check)
+        assert (healthy.returncode, healthy.stdout, healthy.stderr) == (0, "", "")
+
+    def test_takes_and_gives_artifacts(
+        self, shared: Callable[[int], Serving], client: httpx.Client, workers: int
+    ) -> None:
+        serving = shared(workers)
+        data = os.urandom(3_000_000)
+        url = f"{serving.url}/v1/artifacts/models/a.bin"
+        assert client.put(url, content=data).status_code == 201
+        assert client.get(url).content == data
+        kept = serving.volume / "models" / "a.bin"
+        assert (kept.read_bytes(), kept.stat().st_uid) == (data, USER)
+
+    def test_has_the_server_as_its_first_process_and_no_right_left(
+        self, shared: Callable[[int], Serving], workers: int
+    ) -> None:
+        status = shared(workers).container.status()
+        assert status["NSpid"].split()[-1] == "1"
+        assert status["Name"] == "artifact-proxy"
+        assert status["Uid"].split() == status["Gid"].split() == [str(USER)] * 4
+        assert status["Groups"] == ""
+        assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapInh")} == {0}
+        assert status["NoNewPrivs"] == "1"
+
+    def test_writes_nowhere_but_in_its_root(
+        self, shared: Callable[[int], Serving], image: Image, workers: int
+    ) -> None:
+        serving = shared(workers)
+        assert serving.container.writable() == [image.placed("/srv/artifacts")]
+        tried = serving.container.run(
+            "sh", "-c", "for place in / /tmp /var/tmp /dev/shm; do : >$place/x; done"
+        )
+        assert tried.returncode != 0
+        assert {entry.name for entry in serving.volume.iterdir()} <= {".artifact-proxy", "models"}
+        assert not re.search(r"error|warning|read-only", serving.container.log(), re.IGNORECASE)
+
+
+@pytest.mark.usefixtures("need_root")
+@pytest.mark.parametrize("workers", WORKERS)
+def test_a_transfer_under_way_is_finished_before_the_container_stops(
+    serving: Callable[[int], AbstractContextManager[Serving]], image: Image, workers: int
+) -> None:
+    half = os.urandom(1_000_000)
+    head = raw.head("PUT", "/v1/artifacts/slow.bin", f"Content-Length: {2 * len(half)}")
+    with serving(workers) as served, raw.connection(served.url) as upload:
+        upload.sendall(head + half)
+        staging = served.volume / ".artifact-proxy" / "staging"
+        wait_until(lambda: any(staging.glob("*")), "the upload")
+        served.container.terminate()
+        wait_until(lambda: "Shutting down" in served.container.log(), "the shutdown")
+        assert served.container.process.poll() is None
+        upload.sendall(half)
+        assert raw.read_answer(upload).status == 201
+        assert served.container.process.wait(10) == 0
+        assert (served.volume / "slow.bin").read_bytes() == half + half
+        assert served.container.container.run(*image.health_check).returncode == 1
+    assert list(staging.glob("*")) == []
+
+
+@pytest.mark.usefixtures("need_root")
+def test_the_health_check_fails_and_says_so_where_nothing_listens(image: Image, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    container = _container(image, tmp_path, ARTIFACT_PROXY_PORT=str(port))
+    failed = container.run(*image.health_check)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert f"artifact-proxy at 0.0.0.0 port {port} does not answer: " in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.usefixtures("need_root")
+def test_the_container_can_use_s3(image: Image, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    container = _container(
+        image,
+        tmp_path,
+        ARTIFACT_PROXY_DEFAULT_ARTIFACT_ROOT="s3://artifacts",
+        ARTIFACT_PROXY_S3_ENDPOINT_URL=f"http://127.0.0.1:{port}",
+        AWS_ACCESS_KEY_ID="somebody",
+        AWS_SECRET_ACCESS_KEY="secret",  # noqa: S106 - of nothing
+        AWS_MAX_ATTEMPTS="1",
+    )
+    refused = container.run(*image.entrypoint, "check")
+    assert refused.returncode == 1
+    assert f"http://127.0.0.1:{port}" in refused.stderr
+    assert "boto3" not in refused.stderr
+
+
+def _container(image: Image, directory: Path, **variables: str) -> Container:
+    """Of the image, with a new volume for artifacts below `directory`."""
+    for step in image.final.all("RUN"):
+        subprocess.run(["/bin/sh", "-c", image.placed(step.text)], check=True)
+    place = image.placed("/srv/artifacts")
+    volume = directory / "volume"
+    volume.mkdir()
+    os.chown(volume, os.stat(place).st_uid, os.stat(place).st_gid)  # as an engine does it
+    environment = str(image.environment)
+    mounts = [Mount(image.environment, environment), Mount(volume, place, writable=True)]
+    return Container(directory / "container", USER, image.variables | variables, mounts)
+
+
+def _name(place: Path) -> str:
+    """The distribution that a .dist-info directory is of."""
+    return place.name.rpartition(".")[0].partition("-")[0].replace("_", "-").lower()

@@ -1,0 +1,122 @@
+"""The manifests for Kubernetes, judged by its schemas, and held against the image and the server."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import kubernetes_validate
+import pytest
+import yaml
+
+from app import __version__, config
+from tests.support.server import Server
+
+ROOT = Path(__file__).parent.parent.parent
+FILE = ROOT / "config" / "kubernetes" / "artifact-proxy.yaml"
+DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
+RESOURCES: dict[str, Any] = {
+    resource["kind"]: resource for resource in yaml.safe_load_all(FILE.read_text("utf-8"))
+}
+DEPLOYMENT = RESOURCES["Deployment"]["spec"]
+POD = DEPLOYMENT["template"]["spec"]
+(CONTAINER,) = POD["containers"]
+VARIABLES: dict[str, str] = RESOURCES["ConfigMap"]["data"]
+
+
+def test_there_is_all_that_a_service_for_others_needs() -> None:
+    assert set(RESOURCES) == {
+        "ServiceAccount",
+        "ConfigMap",
+        "Deployment",
+        "Service",
+        "PodDisruptionBudget",
+        "HorizontalPodAutoscaler",
+    }
+
+
+@pytest.mark.parametrize("version", ["1.30.0", kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("kind", list(RESOURCES))
+def test_every_resource_is_valid_to_the_letter(kind: str, version: str) -> None:
+    kubernetes_validate.validate(RESOURCES[kind], version, strict=True)
+
+
+def test_the_schemas_refuse_a_misspelt_key() -> None:
+    misspelt = RESOURCES["Service"] | {"spec": {"selecter": {}}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(misspelt, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_all_select_the_pods_of_the_deployment() -> None:
+    labels = DEPLOYMENT["template"]["metadata"]["labels"]
+    assert DEPLOYMENT["selector"]["matchLabels"] == labels
+    assert RESOURCES["Service"]["spec"]["selector"] == labels
+    assert RESOURCES["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
+    (spread,) = POD["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"] == labels
+    target = RESOURCES["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
+    assert (target["kind"], target["name"]) == ("Deployment", RESOURCES["Deployment"]["metadata"]["name"])
+    assert POD["serviceAccountName"] == RESOURCES["ServiceAccount"]["metadata"]["name"]
+
+
+def test_the_autoscaler_alone_decides_on_the_number_and_keeps_more_than_the_budget_wants() -> None:
+    assert "replicas" not in DEPLOYMENT
+    scaling, budget = RESOURCES["HorizontalPodAutoscaler"]["spec"], RESOURCES["PodDisruptionBudget"]["spec"]
+    assert scaling["minReplicas"] > budget["minAvailable"]
+
+
+def test_the_pod_is_confined() -> None:
+    assert POD["automountServiceAccountToken"] is False
+    assert POD["securityContext"]["runAsNonRoot"] is True
+    assert POD["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert CONTAINER["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_user_port_and_version_are_those_of_the_image() -> None:
+    user, group = POD["securityContext"]["runAsUser"], POD["securityContext"]["runAsGroup"]
+    assert f"USER {user}:{group}\n" in DOCKERFILE
+    (port,) = CONTAINER["ports"]
+    assert f"ARTIFACT_PROXY_PORT={port['containerPort']} " in DOCKERFILE
+    assert CONTAINER["image"].endswith(f":{__version__}")
+    (served,) = RESOURCES["Service"]["spec"]["ports"]
+    assert served["targetPort"] == port["name"]
+
+
+def test_a_service_of_the_same_name_does_not_configure_the_server() -> None:
+    assert POD["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
+def test_every_probe_asks_for_what_the_server_answers(
+    server: Server, client: httpx.Client, probe: str
+) -> None:
+    asked = CONTAINER[probe]["httpGet"]
+    assert asked["port"] == CONTAINER["ports"][0]["name"]
+    assert client.get(server.url + asked["path"]).status_code == 200
+
+
+def test_the_server_takes_the_variables(no_variables: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    (references,) = [source["configMapRef"] for source in CONTAINER["envFrom"] if "configMapRef" in source]
+    assert references["name"] == RESOURCES["ConfigMap"]["metadata"]["name"]
+    known = {config.variable_name(name): name for name in config.settings_class().model_fields}
+    for name, value in VARIABLES.items():
+        assert isinstance(value, str), f"{name} must be quoted: Kubernetes takes nothing but text"
+        monkeypatch.setenv(name, value)
+    loaded = config.load({}, None)
+    for name, value in VARIABLES.items():
+        assert str(getattr(loaded.settings, known[name])) == value
+
+
+def test_no_secret_stands_in_the_manifests() -> None:
+    assert "Secret" not in RESOURCES
+    assert not any(re.search("KEY|SECRET|TOKEN|PASSWORD", name) for name in VARIABLES)
+
+
+def test_a_pod_that_ends_has_time_for_its_transfers() -> None:
+    assert POD["terminationGracePeriodSeconds"] > CONTAINER["lifecycle"]["preStop"]["sleep"]["seconds"] + 60

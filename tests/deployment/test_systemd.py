@@ -1,0 +1,95 @@
+"""The unit for systemd, judged by systemd itself, and the server run as the unit runs it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import Server, clean_environment
+
+ROOT = Path(__file__).parent.parent.parent
+FILE = ROOT / "config" / "systemd" / "artifact-proxy.service"
+UNIT = FILE.read_text("utf-8")
+EXPOSURE_LIMIT = 20
+"""In tenths: systemd calls up to 2.0 well protected."""
+
+
+def values(key: str) -> list[str]:
+    return re.findall(rf"^{key}=(.*)$", UNIT, re.MULTILINE)
+
+
+def value(key: str) -> str:
+    (found,) = values(key)
+    return found
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    """The unit, with a program that exists on this machine."""
+    program = Path(sys.executable).with_name("artifact-proxy")
+    file = tmp_path / FILE.name
+    file.write_text(UNIT.replace(value("ExecStart"), str(program)))
+    return file
+
+
+def test_systemd_finds_no_fault(need: Callable[[str], str], unit: Path) -> None:
+    judged = subprocess.run(
+        [need("systemd-analyze"), "verify", "--man=no", unit], capture_output=True, text=True, check=False
+    )
+    assert (judged.returncode, judged.stderr) == (0, "")
+
+
+def test_systemd_finds_a_fault_where_there_is_one(need: Callable[[str], str], unit: Path) -> None:
+    unit.write_text(unit.read_text().replace("KillMode=mixed", "KilMode=mixed"))
+    judged = subprocess.run(
+        [need("systemd-analyze"), "verify", "--man=no", unit], capture_output=True, text=True, check=False
+    )
+    assert "KilMode" in judged.stderr
+
+
+def test_the_service_is_confined(need: Callable[[str], str], unit: Path) -> None:
+    analysis = [need("systemd-analyze"), "security", "--offline=true", f"--threshold={EXPOSURE_LIMIT}"]
+    judged = subprocess.run([*analysis, unit], capture_output=True, text=True, check=False)
+    assert judged.returncode == 0, judged.stdout
+
+
+def test_what_its_head_installs_is_there() -> None:
+    for path in re.findall(r"(?:-r |cp |-m 600 )([a-z][\w./-]+)", UNIT.partition("[Unit]")[0]):
+        assert (ROOT / path).exists(), path
+    program = re.search(r"python3 -m venv (\S+)", UNIT)
+    assert program is not None
+    assert value("ExecStart") == f"{program[1]}/bin/artifact-proxy"
+    assert value("EnvironmentFile").removeprefix("-") in UNIT.partition("[Unit]")[0]
+
+
+def test_the_root_lies_in_the_directory_that_systemd_makes() -> None:
+    name, _, root = value("Environment").partition("=")
+    assert name == "ARTIFACT_PROXY_DEFAULT_ARTIFACT_ROOT"
+    assert Path(root).parent == Path("/var/lib") / value("StateDirectory")
+
+
+def test_a_server_started_so_keeps_its_root_in_a_new_state_directory(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    state = tmp_path / value("StateDirectory")
+    state.mkdir()
+    name, _, root = value("Environment").partition("=")
+    server = serve(root=state / Path(root).name, **{name: root})
+    assert (state / Path(root).name / ".artifact-proxy").is_dir()
+    server.process.terminate()
+    assert server.process.wait(20) == 0, "any other status is a failure, which Restart= would answer"
+
+
+def test_a_setting_that_cannot_be_used_is_not_tried_again() -> None:
+    started = subprocess.run(
+        [sys.executable, "-m", "app", "--port", "none"],
+        env=clean_environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert str(started.returncode) == value("RestartPreventExitStatus")

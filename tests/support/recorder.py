@@ -1,0 +1,53 @@
+"""A server that only notes what it is asked, byte for byte."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True)
+class Asked:
+    line: str
+    """The request line."""
+    headers: list[tuple[str, str]]
+
+    def values(self, name: str) -> list[str]:
+        return [value for each, value in self.headers if each.lower() == name.lower()]
+
+
+@dataclass
+class Recorder:
+    url: str
+    asked: list[Asked] = field(default_factory=list)
+
+
+@contextmanager
+def recording(*, answering: bool = True) -> Iterator[Recorder]:
+    """A recorder on a free port, which answers with 204, or else closes the connection without an answer."""
+    recorder = Recorder("")
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_one_request(self) -> None:
+            self.raw_requestline = self.rfile.readline(65537)
+            if self.raw_requestline and self.parse_request():
+                recorder.asked.append(Asked(self.requestline, self.headers.items()))
+                if answering:
+                    self.send_response_only(204)
+                    self.end_headers()
+            self.close_connection = True
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        recorder.url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield recorder
+        finally:
+            server.shutdown()
+            thread.join()
