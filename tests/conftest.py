@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +12,7 @@ import httpx
 import hypothesis
 import pytest
 
+from tests.support.programs import on_path
 from tests.support.server import Server, clean_environment, running
 
 pytest_plugins = ["tests.support.nginx_fixtures", "tests.support.s3_fixtures"]
@@ -67,12 +68,12 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def need() -> Callable[[str], str]:
     """The path of a program; without it the test is skipped by name, and fails in CI."""
 
     def find(program: str) -> str:
-        path = shutil.which(program)
+        path = on_path(program)
         if path is None:
             pytest.skip(f"{program} is not installed; scripts/setup installs it")
         return path
@@ -80,11 +81,19 @@ def need() -> Callable[[str], str]:
     return find
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def need_root() -> None:
     """For mounts and device files; without the right the test is skipped, and fails in CI."""
     if os.geteuid() != 0:
         pytest.skip("only root may do this")
+
+
+@pytest.fixture(scope="session")
+def need_containers(need_root: None, need: Callable[[str], str]) -> None:
+    """For namespaces of a test's own, which an ordinary container does not let root make."""
+    tried = subprocess.run([need("unshare"), "--mount", "--pid", "--fork", "true"], check=False)
+    if tried.returncode != 0:
+        pytest.skip("root may make no namespaces here")
 
 
 @pytest.hookimpl(trylast=True)

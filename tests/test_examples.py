@@ -25,10 +25,43 @@ def assignments() -> list[tuple[str, str]]:
     return [(found[1], found[2]) for line in LINES if (found := ASSIGNMENT.fullmatch(line))]
 
 
+def of_compose() -> dict[str, str]:
+    """The variables that docker-compose.yml reads for itself, with their defaults."""
+    text = (ROOT / "docker-compose.yml").read_text("utf-8")
+    found = re.findall(r"\$\{([A-Z_]+):-((?:[^{}]|\$\{[^}]*\})*)\}", text)
+    return {name: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", default) for name, default in found}
+
+
+def of_nginx() -> dict[str, str]:
+    """Those of scripts/nginx-conf."""
+    text = (ROOT / "scripts" / "nginx-conf").read_text("utf-8")
+    return dict(re.findall(r'^export ([A-Z_]+)="\$\{\1-(.*)\}"$', text, re.MULTILINE))
+
+
 def test_it_has_every_variable_once() -> None:
     settings = map(config.variable_name, config.settings_class().model_fields)
     names = [name for name, _ in assignments()]
-    assert sorted(names) == sorted({config.CONFIG_VARIABLE, *settings} | CREDENTIALS)
+    wanted = {config.CONFIG_VARIABLE, *settings} | CREDENTIALS | set(of_compose()) | set(of_nginx())
+    assert sorted(names) == sorted(wanted)
+
+
+def test_those_of_compose_and_of_nginx_have_their_defaults_too() -> None:
+    values = dict(assignments())
+    assert len(of_compose()) > 10
+    assert len(of_nginx()) > 10
+    assert {name: values[name] for name in of_compose()} == of_compose()
+    assert {name: values[name] for name in of_nginx()} == of_nginx()
+
+
+def test_the_table_of_the_variables_of_compose_is_complete_and_has_the_defaults() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", page, re.MULTILINE))
+    secrets = {name for name in of_compose() if name.startswith("STORE_")}
+    assert set(rows) == set(of_compose()) - secrets
+    assert all(f"`{name}`" in page for name in secrets)
+    for name, default in of_compose().items():
+        if default:
+            assert rows[name] == f"`{default}`"
 
 
 def test_as_it_stands_it_sets_nothing() -> None:

@@ -15,6 +15,8 @@ _ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 # Lists may have empty members (section 5.6.1.2). Possessive, so that a hostile one takes linear time.
 _ETAGS = re.compile(rf"[ \t]*+(\*|([ \t,]*+{_ETAG.pattern}[ \t]*+(?=,|$))+[ \t,]*+)[ \t]*+")
 _CONDITIONAL = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range")
+# As nginx reads it: it has no spaces there, and refuses what is larger than a file can be.
+_RANGE_OF_NGINX = re.compile(r"bytes=\d{0,18}-\d{0,18}", re.IGNORECASE)
 _RANGE = re.compile(r"bytes[ \t]*=[ \t]*(\d{0,50})-(\d{0,50})[ \t]*", re.IGNORECASE)
 
 
@@ -61,10 +63,13 @@ def is_plain(headers: Headers) -> bool:
     return "range" not in headers and not _is_conditional(headers)
 
 
-def is_plain_or_ranged(headers: Headers) -> bool:
-    """Whether a GET asks for the artifact or for one range of it, whatever it is now."""
-    readable = "range" not in headers or wanted_range(headers) is not None
-    return readable and not _is_conditional(headers)
+def is_plain_to_nginx(headers: Headers) -> bool:
+    """Whether a GET asks for the artifact, or a range of it, as it is, in words that nginx reads as we do."""
+    if _is_conditional(headers):
+        return False
+    if "range" not in headers:
+        return True
+    return wanted_range(headers) is not None and bool(_RANGE_OF_NGINX.fullmatch(headers["range"]))
 
 
 def wanted_range(headers: Headers) -> ByteRange | None:

@@ -102,7 +102,7 @@ class Gateway:
             url = await self._direct.redirect(path, self._redirect_above)
             if url is not None:
                 return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
-        if self._accel_redirect and is_proxied(request) and conditions.is_plain_or_ranged(request.headers):
+        if self._accel_redirect and is_proxied(request) and conditions.is_plain_to_nginx(request.headers):
             return await self._accelerated(request, path)
         opened = await self._threads.acquire(partial(self._open, path, request.headers), _release)
         if isinstance(opened, Entry):

@@ -32,6 +32,7 @@ def test_there_is_all_that_a_service_for_others_needs() -> None:
         "ConfigMap",
         "Deployment",
         "Service",
+        "NetworkPolicy",
         "PodDisruptionBudget",
         "HorizontalPodAutoscaler",
     }
@@ -54,6 +55,7 @@ def test_all_select_the_pods_of_the_deployment() -> None:
     assert DEPLOYMENT["selector"]["matchLabels"] == labels
     assert RESOURCES["Service"]["spec"]["selector"] == labels
     assert RESOURCES["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
+    assert RESOURCES["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == labels
     (spread,) = POD["topologySpreadConstraints"]
     assert spread["labelSelector"]["matchLabels"] == labels
     target = RESOURCES["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
@@ -86,6 +88,14 @@ def test_user_port_and_version_are_those_of_the_image() -> None:
     assert CONTAINER["image"].endswith(f":{__version__}")
     (served,) = RESOURCES["Service"]["spec"]["ports"]
     assert served["targetPort"] == port["name"]
+
+
+def test_nobody_but_the_ingress_reaches_the_pods_at_their_one_port() -> None:
+    policy = RESOURCES["NetworkPolicy"]["spec"]
+    assert policy["policyTypes"] == ["Ingress"]
+    (rule,) = policy["ingress"]
+    assert [list(peer) for peer in rule["from"]] == [["namespaceSelector"]]
+    assert rule["ports"] == [{"port": CONTAINER["ports"][0]["name"]}]
 
 
 def test_a_service_of_the_same_name_does_not_configure_the_server() -> None:

@@ -85,11 +85,14 @@ def test_a_server_started_so_keeps_its_root_in_a_new_state_directory(
     assert server.process.wait(20) == 0, "any other status is a failure, which Restart= would answer"
 
 
-def test_a_setting_that_cannot_be_used_is_not_tried_again() -> None:
+def test_a_start_that_fails_is_tried_again_for_ever(tmp_path: Path) -> None:
+    missing = tmp_path / "not mounted yet" / "root"
     started = subprocess.run(
-        [sys.executable, "-m", "app", "--port", "none"],
+        [sys.executable, "-m", "app", "--default-artifact-root", missing],
         env=clean_environment(),
         capture_output=True,
         check=False,
     )
-    assert str(started.returncode) == value("RestartPreventExitStatus")
+    assert started.returncode > 0, "what Restart=on-failure answers"
+    assert value("Restart") == "on-failure"
+    assert (value("StartLimitIntervalSec"), values("RestartPreventExitStatus")) == ("0", [])

@@ -108,25 +108,39 @@ def test_stock_clients_lose_nothing_when_a_replica_is_killed_under_load(
 
 
 @pytest.mark.parametrize(
-    ("method", "size", "times"),
+    ("method", "size", "condition", "times"),
     [
-        ("GET", 0, 2),
-        ("HEAD", 0, 2),
-        ("DELETE", 0, 2),
-        ("POST", 10, 1),
-        ("PUT", 3_000_000, 1),
-        ("PATCH", 10, 1),
+        ("GET", 0, "", 2),
+        ("GET", 0, "If-None-Match", 2),
+        ("HEAD", 0, "", 2),
+        ("DELETE", 0, "", 2),
+        ("DELETE", 0, "If-Match", 1),
+        ("POST", 10, "", 1),
+        ("PUT", 0, "If-None-Match", 1),
+        ("PUT", 10, "If-Match", 1),
+        ("PUT", 10, "If-Unmodified-Since", 1),
+        ("PUT", 3_000_000, "", 1),
+        ("PATCH", 10, "", 1),
     ],
 )
 def test_only_what_may_be_repeated_is_tried_at_another_replica(
-    client: httpx.Client, start_nginx: Callable[..., Nginx], method: str, size: int, times: int
+    client: httpx.Client,
+    start_nginx: Callable[..., Nginx],
+    method: str,
+    size: int,
+    condition: str,
+    times: int,
 ) -> None:
     with recording(answering=False) as one, recording(answering=False) as other:
         addresses = [urlsplit(each.url).netloc for each in (one, other)]
         # Or else nginx would ask neither for a while, after the first request.
         tried = {f"{address};": f"{address} max_fails=0;" for address in addresses}
         nginx = start_nginx(one.url, other.url, replaced=tried)
-        answer = client.request(method, f"{nginx.url}/a", content=bytes(size) if size else None)
+        conditions = {condition: '"a"'} if condition else {}
+        content = bytes(size) if size or method == "PUT" else None
+        answer = client.request(method, f"{nginx.url}/a", content=content, headers=conditions)
         assert answer.status_code == 503
+        if method != "HEAD":
+            assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
         asked = [each.line for each in one.asked + other.asked if each.line == f"{method} /a HTTP/1.1"]
     assert len(asked) == times

@@ -5,10 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import secrets
-import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.support.ports import free_ports
+from tests.support.programs import installed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -159,7 +158,7 @@ def seaweedfs(directory: Path) -> Iterator[ObjectStore]:
         "webdav": "false",
         "webdav.port": webdav,
     }
-    command = [_program("weed"), "-logtostderr=true", "mini"]
+    command = [installed("weed"), "-logtostderr=true", "mini"]
     command += [f"-{name}={value}" for name, value in options.items()]
     variables = {
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
@@ -182,7 +181,7 @@ def moto(directory: Path) -> Iterator[ObjectStore]:
     """moto's server, which keeps its objects in memory; it is ready inside the block."""
     directory.mkdir(parents=True, exist_ok=True)
     (port,) = free_ports(1)
-    command = [_program("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+    command = [installed("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
     with _started(command, f"http://127.0.0.1:{port}", directory, {}) as store:
         yield store
 
@@ -226,10 +225,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _program(name: str) -> str:
-    """The path of a program that is installed next to this Python, or else on PATH."""
-    found = shutil.which(name, path=os.path.dirname(sys.executable)) or shutil.which(name)
-    assert found, f"{name} is not installed; it is among the development dependencies"
-    return found
