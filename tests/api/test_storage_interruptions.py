@@ -15,7 +15,7 @@ from tests.support.interposer_actions import hang
 from tests.support.object_store import ObjectStore
 from tests.support.raw import connection, head, read_answer
 from tests.support.s3_chain import MIB, PART, PREFIX, chained
-from tests.support.s3_front import Front, fronted
+from tests.support.s3_front import Front, fronted, impatient
 from tests.support.server import Server
 from tests.support.waiting import wait_until
 
@@ -141,37 +141,41 @@ class TestUploadsThatWaitForMemory:
 
 
 class TestStoreStopped:
+    @pytest.fixture(autouse=True)
+    def forgotten(self, front: Front) -> Iterator[None]:
+        front.interposer.clear()
+        yield
+        front.interposer.forget_rules()
+
     def test_for_a_while_leaves_health_quick_and_full_service_afterwards(
-        self, object_store: ObjectStore, bucket: str, client: httpx.Client, tmp_path: Path
+        self, front: Front, folder: str, client: httpx.Client, tmp_path: Path
     ) -> None:
-        flags = ("--storage-threads", "2", "--s3-timeout", "1")
+        front.put(f"{folder}/a", b"data")
         with (
-            fronted(object_store, bucket, client, tmp_path / "log", *flags) as front,
+            impatient(front, tmp_path / "log", "--storage-threads", "2") as hasty,
             ThreadPoolExecutor(8) as pool,
         ):
-            front.put("a", b"data")
             front.interposer.on(lambda request: True, hang, times=None)
-            reading = [pool.submit(front.get, "a") for _ in range(4)]
-            writing = [pool.submit(front.put, f"d/{number}", b"data") for number in range(4)]
+            reading = [pool.submit(hasty.get, f"{folder}/a") for _ in range(4)]
+            writing = [pool.submit(hasty.put, f"{folder}/d/{number}", b"data") for number in range(4)]
             wait_until(lambda: len(front.interposer.requests("GetObject")) >= 1, "requests wait")
             for _ in range(5):
-                assert client.get(f"{front.server.url}/health").status_code == 200
+                assert client.get(f"{hasty.server.url}/health").status_code == 200
             assert not all(request.done() for request in reading + writing)
             assert {request.result().status_code for request in reading + writing} <= {503, 504}
             front.interposer.forget_rules()
-            assert front.get("a").content == b"data"
-            assert front.put("d/0", LARGE).status_code == 201
+            assert hasty.get(f"{folder}/a").content == b"data"
+            assert hasty.put(f"{folder}/d/0", LARGE).status_code == 201
             assert front.leftovers() == []
 
     def test_during_an_upload_leaves_nothing_once_it_goes_on(
-        self, object_store: ObjectStore, bucket: str, client: httpx.Client, tmp_path: Path
+        self, front: Front, folder: str, tmp_path: Path
     ) -> None:
-        flags = ("--s3-timeout", "1", "--sweep-interval", "0.5")
-        with fronted(object_store, bucket, client, tmp_path / "log", *flags) as front:
+        with impatient(front, tmp_path / "log", "--sweep-interval", "0.5") as hasty:
             front.interposer.on("UploadPart", hang, times=None)
             front.interposer.on("AbortMultipartUpload", hang, times=None)
-            assert front.put("a", LARGE).status_code == 504
+            assert hasty.put(f"{folder}/a", LARGE).status_code == 504
             assert len(front.open_uploads()) == 1
             front.interposer.forget_rules()
             wait_until(lambda: not front.leftovers(), "nothing of the upload is left")
-            assert front.get("a").status_code == 404
+            assert front.get(f"{folder}/a").status_code == 404

@@ -1,13 +1,15 @@
-"""What is deployed, built once for all tests."""
+"""What is deployed: the image, built once for all tests, and the services of docker compose."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.compose import VARIANTS, services
 from tests.support.dockerfile import Image, build
 
 
@@ -18,6 +20,16 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent  # which all workers of the run share
     return _built_once(base / "image")
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return VARIANTS[request.param]
+
+
+@pytest.fixture
+def all_services(variant: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    return services(variant)
 
 
 def _built_once(directory: Path) -> Image:

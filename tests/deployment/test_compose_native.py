@@ -1,7 +1,7 @@
 """docker-compose.yml with SeaweedFS, service by service and in its order, without an engine.
 
-MinIO cannot be had here, so that its variant is only judged as it is written; see also
-tests/deployment/test_minio_setup.py.
+MinIO comes only as an image, which needs a container engine: its variant is only judged as it is written;
+see also tests/deployment/test_minio_setup.py.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -18,11 +19,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.support.compose import SEAWEEDFS, services
-from tests.support.composed import Composed
+from tests.support.composed import Composed, nginx_container
 from tests.support.container import Running
 from tests.support.dockerfile import Image
 from tests.support.object_store import ObjectStore
-from tests.support.waiting import wait_until
+from tests.support.round_trip import kept_and_deleted
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -70,69 +71,28 @@ class Deployment:
 
 
 @pytest.fixture(scope="module")
-def kept() -> Iterator[tuple[ExitStack, list[Deployment]]]:
-    """What the first test starts, until the last one has ended."""
-    with ExitStack() as stack:
-        yield stack, []
-
-
-@pytest.fixture
 def deployment(
-    need_root: None,
-    kept: tuple[ExitStack, list[Deployment]],
-    image: Image,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Deployment:
-    stack, started = kept
-    if not started:
-        composed = Composed(image, tmp_path_factory.mktemp("composed"))
-        started.append(stack.enter_context(_up(composed)))
-    return started[0]
-
-
-@contextmanager
-def _up(composed: Composed) -> Iterator[Deployment]:
+    need_containers: None, image: Image, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    composed = Composed(image, tmp_path_factory.mktemp("composed"))
     for volume, owner in {"store-secrets": 0, "proxy-secrets": 0, "seaweedfs-data": 1000}.items():
-        (composed.directory / volume).mkdir()
-        os.chown(composed.directory / volume, owner, owner)
+        composed.make_volume(volume, owner)
     ended: dict[str, list[subprocess.CompletedProcess[str]]] = {"secrets": [], "store-setup": []}
 
     def run_twice(name: str) -> None:
         for _ in range(2):
-            done = composed.container(name).run(*composed.command(name))
+            done = composed.run(name)
             assert done.returncode == 0, done.stdout + done.stderr
             ended[name].append(done)
 
     with ExitStack() as stack:
-
-        def start(name: str, number: int = 0) -> Running:
-            container = composed.container(name, number)
-            return stack.enter_context(container.running(*composed.command(name)))
-
         run_twice("secrets")
-        store = start("store")
+        (store,) = stack.enter_context(composed.running("store"))
         stack.callback(store.kill)
-        wait_until(lambda: _answers(composed.health_url("store"), store), "the store")
         run_twice("store-setup")
-        proxies = [start("artifact-proxy", number) for number in range(composed.replicas)]
-        for proxy in proxies:
-            wait_until(lambda proxy=proxy: _healthy(proxy, composed.image), "artifact-proxy")  # type: ignore[misc]
-        nginx = start("nginx")
-        wait_until(lambda: _answers(composed.health_url("nginx"), nginx), "nginx")
+        proxies = stack.enter_context(composed.running("artifact-proxy"))
+        (nginx,) = stack.enter_context(composed.running("nginx"))
         yield Deployment(composed, ended, store, proxies, nginx)
-
-
-def _answers(url: str, running: Running) -> bool:
-    assert running.process.poll() is None, running.log()
-    try:
-        return httpx.get(url).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def _healthy(proxy: Running, image: Image) -> bool:
-    assert proxy.process.poll() is None, proxy.log()
-    return proxy.run(*image.health_check).returncode == 0
 
 
 def test_the_services_that_run_once_may_run_again_and_show_no_secret(deployment: Deployment) -> None:
@@ -182,17 +142,11 @@ def test_the_user_of_the_proxy_may_use_its_bucket_and_nothing_else(deployment: D
 def test_artifacts_go_through_nginx_and_are_at_every_replica(
     deployment: Deployment, client: httpx.Client, folder: str, size: int
 ) -> None:
-    data = os.urandom(size)
-    url = f"{deployment.artifacts}/{folder}/d/a"
-    assert client.put(url, content=data).status_code == 201
-    assert client.get(url).content == data
-    for number in range(deployment.composed.replicas):
-        direct = f"{deployment.composed.proxy_url(number)}/v1/artifacts/{folder}/d/a"
-        assert client.get(direct, headers={"Range": "bytes=1-5"}).content == data[1:6]
-    listing = client.get(f"{deployment.artifacts}/{folder}/d/").json()["entries"]
-    assert [(entry["path"], entry["size"]) for entry in listing] == [(f"{folder}/d/a", size)]
-    assert client.delete(f"{deployment.artifacts}/{folder}/").status_code == 204
-    assert client.get(url).status_code == 404
+    with kept_and_deleted(client, deployment.artifacts, f"{folder}/d", os.urandom(size)) as data:
+        for number in range(len(deployment.proxies)):
+            direct = f"{deployment.composed.proxy_url(number)}/v1/artifacts/{folder}/d/a"
+            assert client.get(direct, headers={"Range": "bytes=1-5"}).content == data[1:6]
+    assert len(deployment.proxies) == 2
 
 
 def test_an_upload_that_breaks_off_leaves_nothing_in_the_store(
@@ -207,11 +161,34 @@ def test_an_upload_that_breaks_off_leaves_nothing_in_the_store(
         assert administrator.list_objects_v2(Bucket=BUCKET, Prefix=folder)["KeyCount"] == 0
 
 
-def test_nginx_takes_the_configuration_word_for_word(deployment: Deployment) -> None:
+def test_nginx_takes_the_configuration_word_for_word(deployment: Deployment, tmp_path: Path) -> None:
     """Here nothing is replaced: its servers are found by their name, when they are needed."""
-    composed = deployment.composed
-    unchanged = services(SEAWEEDFS)["nginx"]["environment"]
-    container = composed.nginx_container("unchanged", unchanged)
-    with container.running(*composed.command("nginx"), "-t") as tried:
+    container = nginx_container(services(SEAWEEDFS)["nginx"], tmp_path / "nginx", tmp_path)
+    with container.running(*deployment.composed.command("nginx"), "-t") as tried:
         assert tried.process.wait(20) == 0, tried.log()
         assert "test is successful" in tried.log()
+
+
+def test_a_client_without_credentials_records_artifacts_and_the_tracking_server_shows_them(
+    deployment: Deployment, client: httpx.Client, no_variables: None
+) -> None:
+    from mlflow import MlflowClient
+
+    composed = deployment.composed
+    composed.make_volume("mlflow-data", 0)
+    with composed.running("mlflow") as (server,):
+        recorder = MlflowClient(tracking_uri=composed.tracking_url)
+        run = recorder.create_run("0").info
+        place = f"{composed.nginx_url}/api/2.0/mlflow-artifacts/artifacts/0/{run.run_id}/artifacts"
+        assert run.artifact_uri == place
+        recorder.log_text(run.run_id, "what was said", "notes/a.txt")
+        stored = client.get(f"{deployment.artifacts}/0/{run.run_id}/artifacts/notes/a.txt")
+        assert stored.text == "what was said"
+        query = {"run_id": run.run_id, "path": "notes/a.txt"}
+        shown = client.get(f"{composed.tracking_url}/get-artifact", params=query)
+        assert (shown.status_code, shown.text) == (200, "what was said")
+        listing = f"{composed.tracking_url}/api/2.0/mlflow/artifacts/list"
+        listed = client.get(listing, params={"run_id": run.run_id, "path": "notes"}).json()
+        assert listed["files"] == [{"path": "notes/a.txt", "is_dir": False, "file_size": 13}]
+        assert composed.healthy("mlflow", server)
+        assert sorted(set(server.writable()) - {"/dev"}) == ["/tmp", "/var/lib/mlflow"]  # noqa: S108 - in its container

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,6 @@ from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
 
 USER = 10001
-WORKERS = [1, 2]
 
 
 class TestEnvironment:
@@ -39,7 +38,7 @@ class TestEnvironment:
         assert "boto3" in installed
         assert installed.isdisjoint({"pip", "setuptools", "hatchling", "editables"})
 
-    def test_has_nothing_that_waits_to_be_compiled(self, image: Image) -> None:
+    def test_has_bytecode_for_all_its_code_and_no_sources_of_extensions(self, image: Image) -> None:
         files = [file for file in image.environment.rglob("*") if file.is_file()]
         assert [file for file in files if file.suffix in {".c", ".cpp", ".h", ".o", ".pth", ".whl"}] == []
         code = {file.parent / file.stem for file in files if file.suffix == ".py"}
@@ -74,53 +73,36 @@ class Serving:
     volume: Path
 
 
+@contextmanager
+def _serving(image: Image, directory: Path, workers: int = 1) -> Iterator[Serving]:
+    (port,) = free_ports(1)
+    container = _container(
+        image, directory, ARTIFACT_PROXY_PORT=str(port), ARTIFACT_PROXY_WORKERS=str(workers)
+    )
+
+    def started() -> bool:
+        assert running.process.poll() is None, running.log()
+        return running.log().count("startup complete") == workers
+
+    with container.running(*image.entrypoint) as running:
+        wait_until(started, "the server in its container")
+        yield Serving(running, f"http://127.0.0.1:{port}", container.mounts[-1].source)
+
+
 @pytest.fixture(scope="module")
 def serving(
-    image: Image, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[int], AbstractContextManager[Serving]]:
-    """Starts containers with a number of workers."""
-
-    @contextmanager
-    def started(workers: int) -> Iterator[Serving]:
-        directory = tmp_path_factory.mktemp("container")
-        (port,) = free_ports(1)
-        container = _container(
-            image, directory, ARTIFACT_PROXY_PORT=str(port), ARTIFACT_PROXY_WORKERS=str(workers)
-        )
-        with container.running(*image.entrypoint) as running:
-            wait_until(
-                lambda: running.log().count("startup complete") == workers, "the server in its container"
-            )
-            yield Serving(running, f"http://127.0.0.1:{port}", container.mounts[-1].source)
-
-    return started
+    need_containers: None, image: Image, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Serving]:
+    with _serving(image, tmp_path_factory.mktemp("container")) as started:
+        yield started
 
 
-@pytest.fixture(scope="module")
-def shared(serving: Callable[[int], AbstractContextManager[Serving]]) -> Iterator[Callable[[int], Serving]]:
-    """Containers that tests share, one for each number of workers; they start when first used."""
-    with ExitStack() as stack:
-        made: dict[int, Serving] = {}
-
-        def of(workers: int) -> Serving:
-            if workers not in made:
-                made[workers] = stack.enter_context(serving(workers))
-            return made[workers]
-
-        yield of
-
-
-@pytest.mark.usefixtures("need_root")
-@pytest.mark.parametrize("workers", WORKERS)
 class TestContainer:
-    def test_is_healthy(self, shared: Callable[[int], Serving], image: Image, workers: int) -> None:
-        healthy = shared(workers).container.run(*image.health_check)
+    def test_is_healthy(self, serving: Serving, image: Image) -> None:
+        healthy = serving.container.run(*image.health_check)
         assert (healthy.returncode, healthy.stdout, healthy.stderr) == (0, "", "")
 
-    def test_takes_and_gives_artifacts(
-        self, shared: Callable[[int], Serving], client: httpx.Client, workers: int
-    ) -> None:
-        serving = shared(workers)
+    def test_takes_and_gives_artifacts(self, serving: Serving, client: httpx.Client) -> None:
         data = os.urandom(3_000_000)
         url = f"{serving.url}/v1/artifacts/models/a.bin"
         assert client.put(url, content=data).status_code == 201
@@ -128,10 +110,8 @@ class TestContainer:
         kept = serving.volume / "models" / "a.bin"
         assert (kept.read_bytes(), kept.stat().st_uid) == (data, USER)
 
-    def test_has_the_server_as_its_first_process_and_no_right_left(
-        self, shared: Callable[[int], Serving], workers: int
-    ) -> None:
-        status = shared(workers).container.status()
+    def test_has_the_server_as_its_first_process_and_no_right_left(self, serving: Serving) -> None:
+        status = serving.container.status()
         assert status["NSpid"].split()[-1] == "1"
         assert status["Name"] == "artifact-proxy"
         assert status["Uid"].split() == status["Gid"].split() == [str(USER)] * 4
@@ -139,10 +119,7 @@ class TestContainer:
         assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapInh")} == {0}
         assert status["NoNewPrivs"] == "1"
 
-    def test_writes_nowhere_but_in_its_root(
-        self, shared: Callable[[int], Serving], image: Image, workers: int
-    ) -> None:
-        serving = shared(workers)
+    def test_writes_nowhere_but_in_its_root(self, serving: Serving, image: Image) -> None:
         assert serving.container.writable() == [image.placed("/srv/artifacts")]
         tried = serving.container.run(
             "sh", "-c", "for place in / /tmp /var/tmp /dev/shm; do : >$place/x; done"
@@ -152,14 +129,14 @@ class TestContainer:
         assert not re.search(r"error|warning|read-only", serving.container.log(), re.IGNORECASE)
 
 
-@pytest.mark.usefixtures("need_root")
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.usefixtures("need_containers")
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_transfer_under_way_is_finished_before_the_container_stops(
-    serving: Callable[[int], AbstractContextManager[Serving]], image: Image, workers: int
+    image: Image, tmp_path: Path, workers: int
 ) -> None:
     half = os.urandom(1_000_000)
     head = raw.head("PUT", "/v1/artifacts/slow.bin", f"Content-Length: {2 * len(half)}")
-    with serving(workers) as served, raw.connection(served.url) as upload:
+    with _serving(image, tmp_path, workers) as served, raw.connection(served.url) as upload:
         upload.sendall(head + half)
         staging = served.volume / ".artifact-proxy" / "staging"
         wait_until(lambda: any(staging.glob("*")), "the upload")
@@ -174,7 +151,7 @@ def test_a_transfer_under_way_is_finished_before_the_container_stops(
     assert list(staging.glob("*")) == []
 
 
-@pytest.mark.usefixtures("need_root")
+@pytest.mark.usefixtures("need_containers")
 def test_the_health_check_fails_and_says_so_where_nothing_listens(image: Image, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     container = _container(image, tmp_path, ARTIFACT_PROXY_PORT=str(port))
@@ -184,7 +161,7 @@ def test_the_health_check_fails_and_says_so_where_nothing_listens(image: Image, 
     assert "Traceback" not in failed.stderr
 
 
-@pytest.mark.usefixtures("need_root")
+@pytest.mark.usefixtures("need_containers")
 def test_the_container_can_use_s3(image: Image, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     container = _container(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,11 +11,10 @@ import pytest
 import yaml
 
 from app import __version__, config
+from tests.support.dockerfile import ROOT, stages
 from tests.support.server import Server
 
-ROOT = Path(__file__).parent.parent.parent
 FILE = ROOT / "config" / "kubernetes" / "artifact-proxy.yaml"
-DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 RESOURCES: dict[str, Any] = {
     resource["kind"]: resource for resource in yaml.safe_load_all(FILE.read_text("utf-8"))
 }
@@ -26,7 +24,7 @@ POD = DEPLOYMENT["template"]["spec"]
 VARIABLES: dict[str, str] = RESOURCES["ConfigMap"]["data"]
 
 
-def test_there_is_all_that_a_service_for_others_needs() -> None:
+def test_a_deployment_comes_with_account_settings_service_policy_budget_and_autoscaler() -> None:
     assert set(RESOURCES) == {
         "ServiceAccount",
         "ConfigMap",
@@ -82,9 +80,10 @@ def test_the_pod_is_confined() -> None:
 
 def test_user_port_and_version_are_those_of_the_image() -> None:
     user, group = POD["securityContext"]["runAsUser"], POD["securityContext"]["runAsGroup"]
-    assert f"USER {user}:{group}\n" in DOCKERFILE
+    image = stages()[-1]
+    assert image.the("USER").text == f"{user}:{group}"
     (port,) = CONTAINER["ports"]
-    assert f"ARTIFACT_PROXY_PORT={port['containerPort']} " in DOCKERFILE
+    assert image.assigned("ENV", {"PATH": ""})["ARTIFACT_PROXY_PORT"] == str(port["containerPort"])
     assert CONTAINER["image"].endswith(f":{__version__}")
     (served,) = RESOURCES["Service"]["spec"]["ports"]
     assert served["targetPort"] == port["name"]

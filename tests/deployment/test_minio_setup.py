@@ -1,8 +1,8 @@
 """config/compose/minio-setup.sh, with a stand-in for MinIO's client.
 
-MinIO itself cannot be had here: its images need a container engine, and no package has it. So this shows
-that the script asks for the right things, in an order that may be repeated, and not that MinIO does them.
-The stand-in knows the commands of the script alone, and answers them as the client of MinIO does.
+MinIO comes only as an image, which needs a container engine. So this shows that the script asks for the
+right things, in an order that may be repeated, and not that MinIO does them. The stand-in knows the
+commands of the script alone, and answers them as the client of MinIO does.
 """
 
 from __future__ import annotations

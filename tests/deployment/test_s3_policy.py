@@ -25,6 +25,7 @@ from botocore.exceptions import ClientError
 from tests.support import raw
 from tests.support.dockerfile import ROOT
 from tests.support.object_store import ObjectStore, moto
+from tests.support.round_trip import kept_and_deleted
 from tests.support.server import Server, clean_environment, running
 from tests.support.waiting import wait_until
 
@@ -161,15 +162,9 @@ def test_another_bucket_cannot_be_used(locked: LockedStore) -> None:
 def test_with_the_policy_artifacts_are_stored_read_listed_and_deleted(
     allowed: Server, client: httpx.Client, folder: str, size: int
 ) -> None:
-    data = os.urandom(size)
-    url = f"{allowed.native}/{folder}/a"
-    assert client.put(url, content=data).status_code == 201
-    assert client.get(url).content == data
-    assert client.get(url, headers={"Range": "bytes=1-5"}).content == data[1:6]
-    assert [entry["size"] for entry in client.get(f"{allowed.native}/{folder}/").json()["entries"]] == [size]
-    assert client.put(url, content=b"other", headers={"If-Match": '"wrong"'}).status_code == 412
-    assert client.delete(url).status_code == 204
-    assert client.get(url).status_code == 404
+    with kept_and_deleted(client, allowed.native, folder, os.urandom(size)):
+        url = f"{allowed.native}/{folder}/a"
+        assert client.put(url, content=b"other", headers={"If-Match": '"wrong"'}).status_code == 412
 
 
 def test_with_the_policy_a_directory_is_deleted(allowed: Server, client: httpx.Client, folder: str) -> None:

@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import Server, clean_environment
+from tests.support.ports import free_ports
+from tests.support.programs import installed
+from tests.support.server import clean_environment, stop
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 FILE = ROOT / "config" / "systemd" / "artifact-proxy.service"
 UNIT = FILE.read_text("utf-8")
+VERIFY = ("verify", "--man=no", "--recursive-errors=no")
 EXPOSURE_LIMIT = 20
 """In tenths: systemd calls up to 2.0 well protected."""
 
@@ -31,15 +35,14 @@ def value(key: str) -> str:
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
     """The unit, with a program that exists on this machine."""
-    program = Path(sys.executable).with_name("artifact-proxy")
     file = tmp_path / FILE.name
-    file.write_text(UNIT.replace(value("ExecStart"), str(program)))
+    file.write_text(UNIT.replace(value("ExecStart"), installed("artifact-proxy")))
     return file
 
 
 def test_systemd_finds_no_fault(need: Callable[[str], str], unit: Path) -> None:
     judged = subprocess.run(
-        [need("systemd-analyze"), "verify", "--man=no", unit], capture_output=True, text=True, check=False
+        [need("systemd-analyze"), *VERIFY, unit], capture_output=True, text=True, check=False
     )
     assert (judged.returncode, judged.stderr) == (0, "")
 
@@ -47,7 +50,7 @@ def test_systemd_finds_no_fault(need: Callable[[str], str], unit: Path) -> None:
 def test_systemd_finds_a_fault_where_there_is_one(need: Callable[[str], str], unit: Path) -> None:
     unit.write_text(unit.read_text().replace("KillMode=mixed", "KilMode=mixed"))
     judged = subprocess.run(
-        [need("systemd-analyze"), "verify", "--man=no", unit], capture_output=True, text=True, check=False
+        [need("systemd-analyze"), *VERIFY, unit], capture_output=True, text=True, check=False
     )
     assert "KilMode" in judged.stderr
 
@@ -59,12 +62,19 @@ def test_the_service_is_confined(need: Callable[[str], str], unit: Path) -> None
 
 
 def test_what_its_head_installs_is_there() -> None:
-    for path in re.findall(r"(?:-r |cp |-m 600 )([a-z][\w./-]+)", UNIT.partition("[Unit]")[0]):
-        assert (ROOT / path).exists(), path
-    program = re.search(r"python3 -m venv (\S+)", UNIT)
+    head = UNIT.partition("[Unit]")[0]
+    files = re.findall(r"(?:-r |cp |-m 600 )([a-z][\w./-]+)", head)
+    assert files == [
+        "requirements.lock",
+        "requirements-build.lock",
+        "config/systemd/artifact-proxy.service",
+        "config/artifact-proxy.env.example",
+    ]
+    assert [path for path in files if not (ROOT / path).is_file()] == []
+    program = re.search(r"python3 -m venv (\S+)", head)
     assert program is not None
     assert value("ExecStart") == f"{program[1]}/bin/artifact-proxy"
-    assert value("EnvironmentFile").removeprefix("-") in UNIT.partition("[Unit]")[0]
+    assert value("EnvironmentFile").removeprefix("-") in head.split()
 
 
 def test_the_root_lies_in_the_directory_that_systemd_makes() -> None:
@@ -73,16 +83,32 @@ def test_the_root_lies_in_the_directory_that_systemd_makes() -> None:
     assert Path(root).parent == Path("/var/lib") / value("StateDirectory")
 
 
-def test_a_server_started_so_keeps_its_root_in_a_new_state_directory(
-    serve: Callable[..., Server], tmp_path: Path
-) -> None:
+def test_a_server_started_so_keeps_its_root_in_a_new_state_directory(tmp_path: Path) -> None:
     state = tmp_path / value("StateDirectory")
     state.mkdir()
     name, _, root = value("Environment").partition("=")
-    server = serve(root=state / Path(root).name, **{name: root})
-    assert (state / Path(root).name / ".artifact-proxy").is_dir()
-    server.process.terminate()
-    assert server.process.wait(20) == 0, "any other status is a failure, which Restart= would answer"
+    (port,) = free_ports(1)
+    own = {name: root.replace(f"/var/lib/{state.name}", str(state)), "ARTIFACT_PROXY_PORT": str(port)}
+    log_file = tmp_path / "log"
+    program, *flags = value("ExecStart").split()
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [installed(Path(program).name), *flags],
+            env=clean_environment() | own,
+            cwd=tmp_path,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_until(
+            lambda: "startup complete" in log_file.read_text() or process.poll() is not None, "the server"
+        )
+        assert (state / Path(root).name / ".artifact-proxy").is_dir(), log_file.read_text()
+        assert list(state.iterdir()) == [state / Path(root).name]
+        process.terminate()
+        assert process.wait(20) == 0, "any other status is a failure, which Restart= would answer"
+    finally:
+        stop(process)
 
 
 def test_a_start_that_fails_is_tried_again_for_ever(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -15,23 +16,23 @@ from tests.e2e.roots import S3Root
 from tests.support.access_log import Logged, logged
 from tests.support.mlflow_server import TrackingServer, running_tracking_server
 from tests.support.nginx import Nginx, running_nginx
-from tests.support.nginx_fixtures import Replicas, running_replicas
+from tests.support.nginx_fixtures import PREFIX, Replicas, running_replicas
 from tests.support.object_store import ObjectStore
 from tests.support.private_authority import PrivateAuthority
+from tests.support.server import Address
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Deployment:
     root: S3Root
     replicas: Replicas
     nginx: Nginx
     tracking: TrackingServer
-    tracking_url: str
-    """Where clients find the tracking server."""
+    """Where clients find it."""
     root_uri: str
     """What recorded URIs begin with, without a final slash."""
     client_environment: Mapping[str, str] = field(default_factory=dict)
@@ -40,7 +41,14 @@ class Deployment:
     def client(self) -> MlflowClient:
         from mlflow import MlflowClient
 
-        return MlflowClient(tracking_uri=self.tracking_url)
+        return MlflowClient(tracking_uri=self.tracking.url)
+
+    def new_experiment(self, name: str) -> str:
+        """The id of a new experiment, at the tracking server's default location if that is below the root."""
+        told = self.tracking.default_artifact_root.rstrip("/") == self.root_uri
+        location = None if told else f"{self.root_uri}/{name}"
+        created: str = self.client().create_experiment(name, artifact_location=location)
+        return created
 
     def stored(self, artifact_uri: str) -> dict[str, bytes]:
         """All that the bucket has below `artifact_uri`."""
@@ -52,12 +60,20 @@ class Deployment:
         return [request for replica in self.replicas for request in logged(replica, part)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Migration(Deployment):
+    old_server: TrackingServer
+    """The one behind nginx, where it is itself."""
+
+
 @contextmanager
-def new_root(store: ObjectStore) -> Iterator[S3Root]:
-    """A path in a bucket of its own."""
+def replicas_in_s3(store: ObjectStore, logs: Path) -> Iterator[tuple[S3Root, Replicas]]:
+    """Over a bucket of their own; they answer at PREFIX as well as without it."""
     bucket = store.make_bucket()
     with closing(store.client()) as client:
-        yield S3Root(store, bucket, "some/path", client)
+        root = S3Root(store, bucket, "some/path", client)
+        with replicas_over(root, logs, "--static-prefix", PREFIX) as replicas:
+            yield root, replicas
     store.remove_bucket(bucket)
 
 
@@ -65,63 +81,96 @@ def replicas_over(root: S3Root, logs: Path, *flags: str) -> AbstractContextManag
     return running_replicas(str(root.location), logs, *flags, environment=dict(root.environment))
 
 
+def trust(authority: PrivateAuthority) -> dict[str, str]:
+    """For MLflow's clients and servers."""
+    return {"REQUESTS_CA_BUNDLE": str(authority.ca_file)}
+
+
 @contextmanager
-def recommended(
-    store: ObjectStore,
+def recommended(store: ObjectStore, directory: Path, authority: PrivateAuthority) -> Iterator[Deployment]:
+    """The tracking server records URLs of nginx; it can also reach those over TLS."""
+    with (
+        replicas_in_s3(store, directory) as (root, replicas),
+        running_nginx(directory / "nginx", replicas.urls) as nginx,
+    ):
+        root_uri = f"{nginx.mlflow}/artifacts"
+        environment = trust(authority)
+        with running_tracking_server(directory / "tracking", root_uri, environment=environment) as tracking:
+            yield Deployment(root=root, replicas=replicas, nginx=nginx, tracking=tracking, root_uri=root_uri)
+
+
+@contextmanager
+def over_tls(plain: Deployment, directory: Path, authority: PrivateAuthority) -> Iterator[Deployment]:
+    """The same with another nginx, over TLS and at PREFIX; experiments lie at its URL."""
+    servers = plain.replicas.urls
+    with running_nginx(directory, servers, static_prefix=PREFIX, authority=authority) as nginx:
+        root_uri = f"{Address(nginx.tls_url).mlflow}/artifacts"
+        yield replace(plain, nginx=nginx, root_uri=root_uri, client_environment=trust(authority))
+
+
+@contextmanager
+def migrated(
+    storage: tuple[S3Root, Replicas],
     directory: Path,
     *,
     static_prefix: str = "",
     authority: PrivateAuthority | None = None,
-) -> Iterator[Deployment]:
-    """The tracking server records URLs of nginx; with `authority` those over TLS."""
-    flags = ["--static-prefix", static_prefix] if static_prefix else []
+) -> Iterator[Migration]:
+    """A tracking server has served its artifacts in S3 by itself; the replicas have taken its place."""
+    root, replicas = storage
     with (
-        new_root(store) as root,
-        replicas_over(root, directory, *flags) as replicas,
-        running_nginx(
+        running_tracking_server(
+            directory / "tracking",
+            artifacts_destination=str(root.location),
+            static_prefix=static_prefix,
+            environment=root.environment,
+        ) as old_server,
+        migrating_nginx(
             directory / "nginx",
             replicas.urls,
+            old_server,
             static_prefix=static_prefix,
             authority=authority,
         ) as nginx,
     ):
-        root_uri = f"{nginx.tls_url if authority else nginx.url}/api/2.0/mlflow-artifacts/artifacts"
-        trust = {"REQUESTS_CA_BUNDLE": str(authority.ca_file)} if authority else {}
-        with running_tracking_server(directory / "tracking", root_uri, environment=trust) as tracking:
-            yield Deployment(root, replicas, nginx, tracking, tracking.url, root_uri, trust)
+        yield Migration(
+            root=root,
+            replicas=replicas,
+            nginx=nginx,
+            tracking=replace(old_server, url=nginx.tls_url if authority else nginx.url),
+            root_uri="mlflow-artifacts:",
+            client_environment=trust(authority) if authority else {},
+            old_server=old_server,
+        )
 
 
 @contextmanager
-def migrated(store: ObjectStore, directory: Path) -> Iterator[Deployment]:
-    """The tracking server has served its artifacts in S3 by itself; replicas have taken its place."""
-    with (
-        new_root(store) as root,
-        running_tracking_server(
-            directory / "tracking", artifacts_destination=str(root.location), environment=root.environment
-        ) as tracking,
-        replicas_over(root, directory) as replicas,
-        migrating_nginx(directory / "nginx", replicas.urls, tracking) as nginx,
-    ):
-        yield Deployment(root, replicas, nginx, tracking, nginx.url, "mlflow-artifacts:")
-
-
-@contextmanager
-def migrating_nginx(directory: Path, servers: list[str], tracking: TrackingServer) -> Iterator[Nginx]:
-    """nginx before `tracking`, whose artifacts are with the `servers`."""
-    where = tracking.url.removeprefix("http://")
-    with running_nginx(directory, servers, "nginx-migration.conf", TRACKING_SERVER=where) as nginx:
+def migrating_nginx(
+    directory: Path, servers: list[str], tracking: TrackingServer, **options: Any
+) -> Iterator[Nginx]:
+    """nginx before `tracking`, whose artifacts are with the `servers`; see `running_nginx`."""
+    where = urlsplit(tracking.url).netloc
+    template = "nginx-migration.conf"
+    with running_nginx(directory, servers, template, TRACKING_SERVER=where, **options) as nginx:
         yield nginx
 
 
 def reload(nginx: Nginx, text: str) -> None:
     """Gives nginx another configuration while it runs, as an operator would."""
-    master = psutil.Process(nginx.process.pid)
-    old = {worker.pid for worker in master.children()}
     nginx.configuration.write_text(text)
-    nginx.process.send_signal(signal.SIGHUP)
+    with renewing(nginx.process.pid):
+        nginx.process.send_signal(signal.SIGHUP)
+
+
+@contextmanager
+def renewing(master: int) -> Iterator[None]:
+    """What is done inside the block makes the nginx of that process id read its configuration again."""
+    process = psutil.Process(master)
+    old = {worker.pid for worker in process.children()}
+    yield
 
     def renewed() -> bool:
-        workers = {worker.pid for worker in master.children()}
+        workers = {worker.pid for worker in process.children()}
         return bool(workers) and not workers & old
 
     wait_until(renewed, "the workers of nginx with the new configuration")

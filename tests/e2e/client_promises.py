@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from tests.e2e.behind_nginx import Deployment
+from tests.e2e.models import logged_doubling
 from tests.support.mlflow_server import mlflow_command, mlflow_environment
 
 # But none that looks percent-encoded: MLflow's client itself decodes such a name before it sends it.
@@ -30,32 +32,25 @@ class TransferPromises:
     """Run for each set-up by a subclass in a module that has the fixture `deployment`."""
 
     @pytest.fixture(autouse=True)
-    def _environment(
+    def setup(
         self, deployment: Deployment, user_environment: None, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    ) -> Deployment:
+        """In the place of the set-ups without nginx."""
         for name, value in deployment.client_environment.items():
             monkeypatch.setenv(name, value)
         secret = deployment.root.environment["AWS_SECRET_ACCESS_KEY"]
         assert not any(name.startswith("AWS_") or secret in value for name, value in os.environ.items())
+        return deployment
 
     @pytest.fixture
-    def mlflow(self, deployment: Deployment) -> Iterator[Any]:
-        """The module, whose functions for models know only one tracking server."""
-        import mlflow as module
-
-        module.set_tracking_uri(deployment.tracking_url)
-        yield module
-        module.set_tracking_uri(None)  # also takes it out of the environment again
-
-    @pytest.fixture
-    def experiment(self, deployment: Deployment, folder: str) -> str:
-        created: str = deployment.client().create_experiment(folder)
-        return created
-
-    @pytest.fixture
-    def run_id(self, deployment: Deployment, experiment: str) -> str:
-        created: str = deployment.client().create_run(experiment).info.run_id
-        return created
+    def client(self, deployment: Deployment, client: httpx.Client) -> Iterator[httpx.Client]:
+        """One that trusts whom MLflow's clients trust."""
+        ca_file = deployment.client_environment.get("REQUESTS_CA_BUNDLE")
+        if ca_file is None:
+            yield client
+        else:
+            with httpx.Client(timeout=60, verify=ssl.create_default_context(cafile=ca_file)) as trusting:
+                yield trusting
 
     def test_all_that_is_logged_is_in_the_bucket_and_comes_back(
         self, deployment: Deployment, run_id: str, tmp_path: Path
@@ -106,7 +101,7 @@ class TransferPromises:
         self, deployment: Deployment, client: httpx.Client, run_id: str
     ) -> None:
         deployment.client().log_text(run_id, "shown\n", "notes/ü b.txt")
-        url = deployment.tracking_url
+        url = deployment.tracking.url
         for api in ("api", "ajax-api"):
             answer = client.get(
                 f"{url}/{api}/2.0/mlflow/artifacts/list", params={"run_id": run_id, "path": "notes"}
@@ -130,25 +125,15 @@ class ClientPromises(TransferPromises):
     """And what takes longer."""
 
     @pytest.mark.filterwarnings("ignore::UserWarning:mlflow")  # MLflow warns the authors of models
-    def test_a_scikit_learn_model_is_loaded_again_and_shown(
+    def test_a_model_is_loaded_again_and_shown(
         self, deployment: Deployment, client: httpx.Client, mlflow: Any, experiment: str
     ) -> None:
-        import numpy
-        from sklearn.linear_model import LinearRegression
-
-        inputs = numpy.arange(20.0).reshape(10, 2)
-        model = LinearRegression().fit(inputs, inputs @ [2.0, -3.0] + 7.0)
-        with mlflow.start_run(experiment_id=experiment):
-            logged = mlflow.sklearn.log_model(model, name="model", pip_requirements=["scikit-learn"])
-
-        loaded = mlflow.sklearn.load_model(logged.model_uri)
-        assert numpy.array_equal(loaded.predict(inputs), model.predict(inputs))
+        logged = logged_doubling(mlflow, experiment)
+        assert mlflow.pyfunc.load_model(logged.model_uri).predict([1.5, -2.0]) == [3.0, -4.0]
         stored = deployment.stored(mlflow.get_logged_model(logged.model_id).artifact_location)
-        page = (
-            f"{deployment.tracking_url}/ajax-api/2.0/mlflow/logged-models/{logged.model_id}/artifacts/files"
-        )
-        shown = client.get(page, params={"artifact_file_path": "MLmodel"}).raise_for_status()
-        assert shown.content == stored["MLmodel"]
+        model = f"{deployment.tracking.url}/ajax-api/2.0/mlflow/logged-models/{logged.model_id}"
+        shown = client.get(f"{model}/artifacts/files", params={"artifact_file_path": "MLmodel"})
+        assert shown.raise_for_status().content == stored["MLmodel"]
 
     def test_garbage_collection_removes_exactly_the_artifacts_of_its_run(
         self, deployment: Deployment, experiment: str
@@ -164,7 +149,7 @@ class ClientPromises(TransferPromises):
 
         command = mlflow_command(
             *("gc", "--backend-store-uri", deployment.tracking.database),
-            *("--tracking-uri", deployment.tracking_url, "--run-ids", collected),
+            *("--tracking-uri", deployment.tracking.url, "--run-ids", collected),
         )
         done = subprocess.run(
             command, env=mlflow_environment() | dict(deployment.client_environment), text=True, check=False,

@@ -11,10 +11,20 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.behind_nginx import Deployment, migrated, migrating_nginx, reload, replicas_over
-from tests.e2e.client_promises import ClientPromises
+from tests.e2e.behind_nginx import (
+    Migration,
+    migrated,
+    migrating_nginx,
+    reload,
+    replicas_in_s3,
+    replicas_over,
+)
+from tests.e2e.client_promises import ClientPromises, TransferPromises
+from tests.e2e.roots import S3Root
 from tests.support.access_log import logged
+from tests.support.nginx_fixtures import PREFIX, Replicas
 from tests.support.object_store import ObjectStore
+from tests.support.private_authority import PrivateAuthority
 
 MIB = 1024 * 1024
 SERVER_INFO = ("/api/3.0/mlflow/server-info", "/ajax-api/3.0/mlflow/server-info")
@@ -22,10 +32,18 @@ ARTIFACT_ROUTE = re.compile(r"/api/2\.0/mlflow-artifacts/((?:mpu/)?[a-z]+)/")
 
 
 @pytest.fixture(scope="module")
-def deployment(
+def storage(
     nginx_installed: None, object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployment]:
-    with migrated(object_store, tmp_path_factory.mktemp("migrated")) as started:
+) -> Iterator[tuple[S3Root, Replicas]]:
+    with replicas_in_s3(object_store, tmp_path_factory.mktemp("replicas")) as started:
+        yield started
+
+
+@pytest.fixture(scope="class")
+def deployment(
+    storage: tuple[S3Root, Replicas], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Migration]:
+    with migrated(storage, tmp_path_factory.mktemp("migrated")) as started:
         yield started
 
 
@@ -50,21 +68,51 @@ def routes(requests: Sequence[tuple[str, str, int]]) -> list[tuple[str, str, int
     return sorted((method, route[1], status) for method, route, status in found if route)
 
 
-def asked_of_mlflow(deployment: Deployment, run_id: str) -> list[str]:
+def asked_of_mlflow(deployment: Migration, run_id: str) -> list[str]:
     """The lines of MLflow's log for requests that are for artifacts of the run by their path."""
     return [
         line
-        for line in deployment.tracking.log().splitlines()
+        for line in deployment.old_server.log().splitlines()
         if "/mlflow-artifacts/" in line and run_id in line
     ]
 
 
-class TestClients(ClientPromises):
+class MigrationPromises:
+    @pytest.mark.parametrize("route", SERVER_INFO)
+    def test_clients_and_the_page_are_told_of_no_parts_and_all_else_is_unchanged(
+        self, deployment: Migration, client: httpx.Client, route: str
+    ) -> None:
+        original = client.get(f"{deployment.old_server.url}{route}").raise_for_status()
+        told = client.get(f"{deployment.tracking.url}{route}").raise_for_status()
+        parts = {"multipart_uploads_enabled", "multipart_downloads_enabled"}
+        assert {name for name in parts if original.json()[name] is True} == parts
+        assert told.json() == original.json() | dict.fromkeys(parts, False)
+        assert told.headers["content-type"] == original.headers["content-type"]
+
+    def test_runs_are_recorded_as_before_and_their_artifacts_go_to_the_replicas(
+        self, deployment: Migration, run_id: str, tmp_path: Path
+    ) -> None:
+        client = deployment.client()
+        recorded = client.get_run(run_id).info.artifact_uri
+        assert re.fullmatch(rf"mlflow-artifacts:/\d+/{run_id}/artifacts", recorded)
+        client.log_text(run_id, "new", "new.txt")
+        client.log_metric(run_id, "loss", 0.5)
+        client.download_artifacts(run_id, "new.txt", str(tmp_path))
+        assert routes(deployment.requests(run_id)) == [
+            ("GET", "artifacts", 200),
+            ("PUT", "artifacts", 200),
+        ]
+        assert deployment.requests("/mlflow/runs/") == []
+        assert asked_of_mlflow(deployment, run_id) == []
+        assert client.get_run(run_id).data.metrics == {"loss": 0.5}
+
+
+class TestClients(MigrationPromises, ClientPromises):
     def test_runs_from_before_the_move_are_read_after_it_by_the_same_client(
-        self, deployment: Deployment, mlflow: Any, experiment: str, tmp_path: Path
+        self, deployment: Migration, mlflow: Any, experiment: str, tmp_path: Path
     ) -> None:
         """First nginx sends everything to MLflow; then it is told of the replicas, while clients go on."""
-        tracking, servers = deployment.tracking, deployment.replicas.urls
+        tracking, servers = deployment.old_server, deployment.replicas.urls
         with migrating_nginx(tmp_path / "nginx", [tracking.url], tracking) as nginx:
             client = mlflow.MlflowClient(tracking_uri=nginx.url)
             run_id = client.create_run(experiment).info.run_id
@@ -104,50 +152,33 @@ class TestClients(ClientPromises):
             ]
             assert asked_of_mlflow(deployment, run_id) == asked_before
 
-    def test_runs_are_recorded_as_before_and_their_artifacts_go_to_the_replicas(
-        self, deployment: Deployment, run_id: str, tmp_path: Path
-    ) -> None:
-        client = deployment.client()
-        recorded = client.get_run(run_id).info.artifact_uri
-        assert re.fullmatch(rf"mlflow-artifacts:/\d+/{run_id}/artifacts", recorded)
-        client.log_text(run_id, "new", "new.txt")
-        client.log_metric(run_id, "loss", 0.5)
-        client.download_artifacts(run_id, "new.txt", str(tmp_path))
-        assert routes(deployment.requests(run_id)) == [
-            ("GET", "artifacts", 200),
-            ("PUT", "artifacts", 200),
-        ]
-        assert deployment.requests("/mlflow/runs/") == []
-        assert asked_of_mlflow(deployment, run_id) == []
-        assert client.get_run(run_id).data.metrics == {"loss": 0.5}
-
     def test_the_page_reads_the_bucket_by_itself_as_before(
-        self, deployment: Deployment, client: httpx.Client, run_id: str
+        self, deployment: Migration, client: httpx.Client, run_id: str
     ) -> None:
         deployment.client().log_text(run_id, "shown", "shown.txt")
         before = deployment.requests(run_id)
         for route, path in (("get-artifact", "shown.txt"), ("ajax-api/2.0/mlflow/artifacts/list", "")):
-            url = f"{deployment.tracking_url}/{route}"
+            url = f"{deployment.tracking.url}/{route}"
             assert client.get(url, params={"run_id": run_id, "path": path}).status_code == 200
         assert deployment.requests(run_id) == before
-        page = client.get(f"{deployment.tracking_url}/").raise_for_status()
+        page = client.get(f"{deployment.tracking.url}/").raise_for_status()
         assert "<title>MLflow</title>" in page.text
 
     def test_large_files_go_through_the_replicas(
-        self, deployment: Deployment, run_id: str, large_file: Path, tmp_path: Path
+        self, deployment: Migration, run_id: str, large_file: Path, tmp_path: Path
     ) -> None:
-        log_and_fetch(deployment, deployment.tracking_url, run_id, large_file, tmp_path)
+        log_and_fetch(deployment, deployment.tracking.url, run_id, large_file, tmp_path)
         assert routes(deployment.requests(run_id)) == [
             ("GET", "artifacts", 200),
             ("PUT", "artifacts", 200),
         ]
 
     def test_with_presign_and_without_the_location_for_that_large_files_go_past_both(
-        self, deployment: Deployment, run_id: str, large_file: Path, tmp_path: Path
+        self, deployment: Migration, run_id: str, large_file: Path, tmp_path: Path
     ) -> None:
         with (
             replicas_over(deployment.root, tmp_path, "--presign") as replicas,
-            migrating_nginx(tmp_path / "nginx", replicas.urls, deployment.tracking) as nginx,
+            migrating_nginx(tmp_path / "nginx", replicas.urls, deployment.old_server) as nginx,
         ):
             reload(nginx, without_server_info(nginx.configuration.read_text()))
             log_and_fetch(deployment, nginx.url, run_id, large_file, tmp_path)
@@ -160,7 +191,27 @@ class TestClients(ClientPromises):
         assert asked_of_mlflow(deployment, run_id) == []
 
 
-def log_and_fetch(deployment: Deployment, url: str, run_id: str, file: Path, tmp_path: Path) -> None:
+class TestClientsOverTls(MigrationPromises, TransferPromises):
+    """At a sub-path, where the old server has been, too."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def deployment(
+        cls,
+        storage: tuple[S3Root, Replicas],
+        authority: PrivateAuthority,
+        tmp_path_factory: pytest.TempPathFactory,
+    ) -> Iterator[Migration]:
+        directory = tmp_path_factory.mktemp("tls")
+        with migrated(storage, directory, static_prefix=PREFIX, authority=authority) as started:
+            yield started
+
+    def test_the_tracking_uri_of_clients_is_that_of_nginx(self, deployment: Migration) -> None:
+        assert deployment.tracking.url == deployment.nginx.tls_url
+        assert re.fullmatch(rf"https://127\.0\.0\.1:\d+{PREFIX}", deployment.tracking.url)
+
+
+def log_and_fetch(deployment: Migration, url: str, run_id: str, file: Path, tmp_path: Path) -> None:
     """As a client does whose tracking URI is `url`."""
     from mlflow import MlflowClient
 
@@ -178,15 +229,3 @@ def without_server_info(text: str) -> str:
     changed, count = location.subn("", text)
     assert count == 1
     return changed
-
-
-@pytest.mark.parametrize("route", SERVER_INFO)
-def test_clients_and_the_page_are_told_of_no_parts_and_all_else_is_unchanged(
-    deployment: Deployment, client: httpx.Client, route: str
-) -> None:
-    original = client.get(f"{deployment.tracking.url}{route}").raise_for_status()
-    told = client.get(f"{deployment.nginx.url}{route}").raise_for_status()
-    parts = {"multipart_uploads_enabled", "multipart_downloads_enabled"}
-    assert {name for name in parts if original.json()[name] is True} == parts
-    assert told.json() == original.json() | dict.fromkeys(parts, False)
-    assert told.headers["content-type"] == original.headers["content-type"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Setup
+from tests.e2e.models import logged_doubling
 
 # MLflow warns the authors of models, among others about its own type hints when it is imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:mlflow")
@@ -28,17 +29,6 @@ def test_a_scikit_learn_model_is_loaded_again_and_predicts_the_same(
     assert numpy.array_equal(loaded.predict(inputs), model.predict(inputs))
     stored = setup.stored(mlflow.get_logged_model(logged.model_id).artifact_location)
     assert "MLmodel" in stored
-
-
-def logged_doubling(mlflow: Any, experiment: str) -> Any:
-    """A logged pyfunc model, made of a function that exists nowhere else but in its artifacts."""
-
-    @mlflow.pyfunc.utils.pyfunc  # type: ignore[untyped-decorator]  # mlflow has no types
-    def doubled(model_input: list[float]) -> list[float]:
-        return [2 * value for value in model_input]
-
-    with mlflow.start_run(experiment_id=experiment):
-        return mlflow.pyfunc.log_model(name="doubled", python_model=doubled, pip_requirements=[])
 
 
 def test_a_pyfunc_model_is_loaded_again_and_predicts_the_same(mlflow: Any, experiment: str) -> None:

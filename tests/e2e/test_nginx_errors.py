@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -11,20 +11,15 @@ import pytest
 import requests
 
 from tests.support.answers import CONFLICT, MISSING, told
+from tests.support.content import MEGABYTE, megabytes
 from tests.support.nginx import Nginx
 from tests.support.nginx_fixtures import Replicas
 from tests.support.ports import free_ports
 from tests.support.raw import exchange, head
 
-MEGABYTE = 1024 * 1024
 TOO_LARGE = (413, "INVALID_PARAMETER_VALUE")
 
 Start = Callable[..., Nginx]
-
-
-def pieces(count: int) -> Iterator[bytes]:
-    for _ in range(count):
-        yield bytes(MEGABYTE)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -37,7 +32,7 @@ def test_without_any_replica_all_requests_are_told_to_come_again(
             client.get(f"{nginx.native}/a"),
             client.head(f"{nginx.native}/a"),
             client.put(f"{nginx.native}/a", content=bytes(3 * MEGABYTE)),
-            client.put(f"{nginx.native}/a", content=pieces(3)),
+            client.put(f"{nginx.native}/a", content=megabytes(3)),
             client.post(f"{nginx.mlflow}/mpu/create/d", json={"path": "a", "num_parts": 1}),
             client.delete(f"{nginx.native}/a"),
         ):
@@ -54,7 +49,7 @@ class TestTheLargestSize:
         return start_nginx(*replicas.urls, MAX_ARTIFACT_SIZE="2m")
 
     def test_may_be_used_to_the_last_byte(self, client: httpx.Client, limited: Nginx, folder: str) -> None:
-        for content in (bytes(2 * MEGABYTE), pieces(2)):
+        for content in (bytes(2 * MEGABYTE), megabytes(2)):
             stored = client.put(f"{limited.native}/{folder}/a", content=content).raise_for_status()
             assert stored.json()["size"] == 2 * MEGABYTE
 
@@ -71,7 +66,7 @@ class TestTheLargestSize:
     def test_is_exceeded_by_what_is_never_stored(
         self, client: httpx.Client, replicas: Replicas, limited: Nginx, folder: str, chunked: bool
     ) -> None:
-        content = pieces(20) if chunked else bytes(20 * MEGABYTE)
+        content = megabytes(20) if chunked else bytes(20 * MEGABYTE)
         assert told(client.put(f"{limited.native}/{folder}/a", content=content)) == TOO_LARGE
         for server in replicas:
             assert told(client.get(f"{server.native}/{folder}/a")) == MISSING
@@ -117,7 +112,7 @@ class TestARefusalOfALargeUpload:
 
     @pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "in chunks"])
     def test_reaches_a_client(self, directory: str, chunked: bool) -> None:
-        content = pieces(64) if chunked else bytes(64 * MEGABYTE)
+        content = megabytes(64) if chunked else bytes(64 * MEGABYTE)
         # With a connection of its own, which nginx closes sooner or later.
         assert told(httpx.put(directory, content=content, timeout=60)) == CONFLICT
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
+import filecmp
 import os
-import secrets
-from collections.abc import Iterator
-from contextlib import closing, suppress
-from http.client import HTTPConnection
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import psutil
+import pytest
 
+from tests.support.content import MEGABYTE, megabytes
 from tests.support.nginx import Nginx
-
-MEGABYTE = 1024 * 1024
-GIGABYTE = 1024 * MEGABYTE
 
 
 def spooled(nginx: Nginx) -> list[str]:
@@ -38,36 +35,46 @@ def memory(nginx: Nginx) -> int:
     return largest
 
 
-def test_a_gigabyte_goes_up_and_down_and_nothing_of_it_stays_in_nginx(
-    nginx: Nginx, client: httpx.Client, folder: str
-) -> None:
-    url = f"{nginx.native}/{folder}/large.bin"
-    address, path = urlsplit(url).netloc, urlsplit(url).path
-    block = secrets.token_bytes(MEGABYTE)
-    sent, received = hashlib.sha256(), hashlib.sha256()
-
-    def pieces() -> Iterator[bytes]:
-        for number in range(GIGABYTE // MEGABYTE):
-            piece = number.to_bytes(8) + block[8:]
-            sent.update(piece)
-            yield piece
-            if number % 100 == 99:
-                assert spooled(nginx) == []
-
-    try:
-        with closing(HTTPConnection(address, timeout=60)) as up:
-            up.request("PUT", path, pieces(), {"Content-Length": str(GIGABYTE)})
-            assert up.getresponse().status == 201
-        with closing(HTTPConnection(address, timeout=60)) as down:
-            down.request("GET", path)
-            answer = down.getresponse()
-            received.update(answer.read(MEGABYTE))
-            # As long as nobody takes the rest, nginx has nowhere to put it.
-            client.put(f"{nginx.native}/{folder}/meanwhile", content=block * 20).raise_for_status()
+def watched(nginx: Nginx, transfer: Callable[[], object]) -> None:
+    """Does the `transfer`, of which nginx keeps nothing at any time."""
+    looks = 0
+    with ThreadPoolExecutor(1) as pool:
+        going_on = pool.submit(transfer)
+        while not going_on.done():
             assert spooled(nginx) == []
-            while piece := answer.read(MEGABYTE):
-                received.update(piece)
-        assert received.hexdigest() == sent.hexdigest()
-        assert memory(nginx) < 64 * MEGABYTE
-    finally:
-        client.delete(url).raise_for_status()
+            assert memory(nginx) < 64 * MEGABYTE
+            looks += 1
+            wait([going_on], timeout=0.1)
+    going_on.result()
+    assert looks >= 10
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Iterator[Path]:
+    """A directory for large files, which are gone in the end."""
+    yield tmp_path
+    for file in tmp_path.glob("**/*.bin"):
+        file.unlink()
+
+
+def test_the_real_client_sends_and_fetches_a_gigabyte_and_nothing_of_it_stays_in_nginx(
+    user_environment: None, nginx: Nginx, client: httpx.Client, folder: str, space: Path
+) -> None:
+    from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+
+    repository = HttpArtifactRepository(f"{nginx.mlflow}/artifacts/{folder}")
+    file, fetched = space / "large.bin", space / "fetched"
+    fetched.mkdir()
+    with file.open("wb") as opened:
+        opened.writelines(megabytes(1024))
+
+    watched(nginx, lambda: repository.log_artifact(str(file)))
+    watched(nginx, lambda: repository.download_artifacts(file.name, str(fetched)))
+    assert filecmp.cmp(fetched / file.name, file, shallow=False)
+
+    with client.stream("GET", f"{nginx.native}/{folder}/{file.name}") as answer:
+        next(answer.iter_raw())
+        # As long as nobody takes the rest, nginx has nowhere to put it.
+        client.put(f"{nginx.native}/{folder}/meanwhile", content=megabytes(20)).raise_for_status()
+        assert spooled(nginx) == []
+    repository.delete_artifacts()

@@ -6,7 +6,8 @@ import json
 import re
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import product
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -18,19 +19,20 @@ from tests.support.nginx_fixtures import PREFIX, Replicas
 from tests.support.presigning import FIRST, LAST, Multipart, presigned
 from tests.support.private_authority import PrivateAuthority
 from tests.support.raw import exchange, head
-from tests.support.server import Server
+from tests.support.server import Address, Server
 
 _LINK = re.compile(r"""(?:href|src)="([^"]+)"|url: '([^']+)'""")
 
 
 @dataclass(frozen=True)
-class Shown:
+class Shown(Address):
     """The servers as clients see them."""
 
-    url: str
-    prefix: str
-    server: Server
     client: httpx.Client
+
+    @property
+    def prefix(self) -> str:
+        return urlsplit(self.url).path
 
     @property
     def origin(self) -> str:
@@ -51,12 +53,10 @@ def behind(
 
 
 @pytest.fixture(params=["http", "https"])
-def shown(
-    request: pytest.FixtureRequest, behind: Nginx, replicas: Replicas, authority: PrivateAuthority
-) -> Iterator[Shown]:
+def shown(request: pytest.FixtureRequest, behind: Nginx, authority: PrivateAuthority) -> Iterator[Shown]:
     url = behind.tls_url if request.param == "https" else behind.url
     with httpx.Client(verify=ssl.create_default_context(cafile=authority.ca_file), timeout=60) as client:
-        yield Shown(url, urlsplit(url).path, replace(replicas.one, url=url), client)
+        yield Shown(url, client)
 
 
 def test_the_location_of_an_upload_is_where_it_is_downloaded(shown: Shown, folder: str) -> None:
@@ -86,37 +86,32 @@ def test_all_that_the_page_for_people_refers_to_is_there(shown: Shown) -> None:
 
 def test_presigned_urls_lead_to_the_store(shown: Shown, folder: str) -> None:
     shown.client.put(f"{shown.url}/v1/artifacts/{folder}/a", content=b"content").raise_for_status()
-    url = presigned(shown.server, shown.client, f"{folder}/a")
+    url = presigned(shown, shown.client, f"{folder}/a")
     assert not url.startswith(shown.origin)
     assert shown.client.get(url).content == b"content"
 
 
 def test_a_multipart_upload_succeeds(shown: Shown, folder: str) -> None:
-    upload = Multipart(shown.server, shown.client, folder)
+    upload = Multipart(shown, shown.client, folder)
     assert upload.complete(upload.send(FIRST, LAST)).status_code == 200
     assert shown.client.get(f"{shown.url}/v1/artifacts/{upload.path}").content == FIRST + LAST
 
 
 def test_mlflow_routes_and_system_routes_answer(shown: Shown, folder: str) -> None:
-    put = shown.client.put(f"{shown.server.mlflow}/artifacts/{folder}/a", content=b"content")
+    put = shown.client.put(f"{shown.mlflow}/artifacts/{folder}/a", content=b"content")
     assert (put.status_code, put.json()) == (200, {})
-    listed = shown.client.get(f"{shown.server.mlflow}/artifacts", params={"path": folder}).json()
+    listed = shown.client.get(f"{shown.mlflow}/artifacts", params={"path": folder}).json()
     assert listed == {"files": [{"path": "a", "is_dir": False, "file_size": 7}]}
     for route in ("/health", "/version", "/api/3.0/mlflow/server-info"):
         assert shown.client.get(shown.url + route).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/", "/v1/artifacts/", "/health", "/mlflow", "/mlflow/", f"{PREFIX}x/health", f"/x{PREFIX}/health"],
-)
-def test_outside_the_sub_path_there_is_nothing(
-    replicas: Replicas, start_nginx: Callable[..., Nginx], path: str
-) -> None:
+def test_outside_the_sub_path_there_is_nothing(replicas: Replicas, start_nginx: Callable[..., Nginx]) -> None:
     nginx = start_nginx(*replicas.urls, static_prefix=PREFIX)
-    for method in ("GET", "POST", "DELETE"):
+    paths = ["/", "/v1/artifacts/", "/health", "/mlflow", "/mlflow/", f"{PREFIX}x/health"]
+    for method, path in product(("GET", "POST", "DELETE"), [*paths, f"/x{PREFIX}/health"]):
         answer = exchange(nginx.url, head(method, path))
-        assert (answer.status, answer.headers["content-type"]) == (404, "application/json")
+        assert (answer.status, answer.headers["content-type"]) == (404, "application/json"), path
         refusal = json.loads(answer.body)
         assert refusal["error_code"] == "RESOURCE_DOES_NOT_EXIST"
         assert f"{PREFIX}/v1/artifacts/" in refusal["message"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 from subprocess import run
@@ -16,16 +14,16 @@ from urllib.parse import quote, urlsplit
 import httpx
 import pytest
 
+from tests.support.content import MEGABYTE, megabytes, sha256
 from tests.support.hostile_paths import REFUSED
+from tests.support.nginx_fixtures import Replicas, running_replicas
 from tests.support.other_proxies import PROGRAMS, Front, running_front, upstream
-from tests.support.private_authority import private_authority
+from tests.support.private_authority import PrivateAuthority
 from tests.support.raw import exchange, head, read_answer
 from tests.support.server import Server, running
 from tests.support.waiting import SECONDS, wait_until
 from tests.support.wire import Wire
 
-MEGABYTE = 1024 * 1024
-LARGE = 64 * MEGABYTE
 SUB_PATH = "/ml"
 NAMES = [
     "a b", "a+b", "100%", "a%20b", "a%2e", "a#b", "a?b=c", "a;b=c,d", "a:b", "a&b", "a\\b", "a'b\"c",
@@ -33,29 +31,21 @@ NAMES = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Replicas:
-    """Servers over one root: two that know the sub-path, and one of which a proxy takes it off."""
-
-    one: Server
-    other: Server
-    stripped: Server
-
-    def log(self) -> str:
-        return self.one.log() + self.other.log() + self.stripped.log()
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
+    """They know the sub-path, and answer without it as well."""
+    directory = tmp_path_factory.mktemp("other-proxies")
+    with running_replicas(directory / "root", directory, "--static-prefix", SUB_PATH) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
-def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
-    directory = tmp_path_factory.mktemp("other-proxies")
-    flags = (("--static-prefix", SUB_PATH), ("--static-prefix", SUB_PATH), ("--root-path", SUB_PATH))
-    with ExitStack() as stack:
-        yield Replicas(
-            *(
-                stack.enter_context(running(directory / "root", *each, log_file=directory / f"{number}.log"))
-                for number, each in enumerate(flags)
-            )
-        )
+def stripped(replicas: Replicas) -> Iterator[Server]:
+    """Over the same root, for a proxy that takes the sub-path off."""
+    root = replicas.one.root
+    log_file = root.with_name("stripped.log")
+    with running(root, "--root-path", SUB_PATH, log_file=log_file) as started:
+        yield started
 
 
 @pytest.fixture(scope="module", params=PROGRAMS)
@@ -66,32 +56,28 @@ def program(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def front(program: str, replicas: Replicas, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     """At / and without TLS."""
-    servers = [replicas.one.url, replicas.other.url]
-    with running_front(program, tmp_path_factory.mktemp(program) / "front", servers) as started:
+    directory = tmp_path_factory.mktemp(program) / "front"
+    with running_front(program, directory, replicas.urls) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def tls_front(program: str, replicas: Replicas, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+def tls_front(
+    program: str, replicas: Replicas, authority: PrivateAuthority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Front]:
     """At a sub-path, which it leaves in requests, and with TLS."""
-    directory = tmp_path_factory.mktemp(program)
-    servers = [replicas.one.url, replicas.other.url]
-    authority = private_authority(directory)
-    with running_front(
-        program, directory / "front", servers, sub_path=SUB_PATH, authority=authority
-    ) as started:
+    directory = tmp_path_factory.mktemp(program) / "front"
+    with running_front(program, directory, replicas.urls, sub_path=SUB_PATH, authority=authority) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def stripping_front(
-    program: str, replicas: Replicas, tmp_path_factory: pytest.TempPathFactory
+    program: str, stripped: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Front]:
     """At a sub-path, which it takes off."""
-    servers = [replicas.stripped.url] * 2
-    with running_front(
-        program, tmp_path_factory.mktemp(program) / "front", servers, sub_path=SUB_PATH, strip=True
-    ) as started:
+    directory = tmp_path_factory.mktemp(program) / "front"
+    with running_front(program, directory, [stripped.url] * 2, sub_path=SUB_PATH, strip=True) as started:
         yield started
 
 
@@ -108,22 +94,12 @@ def test_a_large_artifact_goes_up_and_down_whole(
 ) -> None:
     front: Front = request.getfixturevalue(through)
     url = f"{front.native}/{folder}/large.bin"
-    block = secrets.token_bytes(MEGABYTE)
-    sent, received = hashlib.sha256(), hashlib.sha256()
-
-    def pieces() -> Iterator[bytes]:
-        for number in range(LARGE // MEGABYTE):
-            piece = number.to_bytes(8) + block[8:]
-            sent.update(piece)
-            yield piece
-
-    headers = {} if chunked else {"Content-Length": str(LARGE)}
-    assert front.client.put(url, content=pieces(), headers=headers).status_code == 201
+    size = str(64 * MEGABYTE)
+    headers = {} if chunked else {"Content-Length": size}
+    assert front.client.put(url, content=megabytes(64), headers=headers).status_code == 201
     with front.client.stream("GET", url) as answer:
-        assert (answer.status_code, answer.headers["content-length"]) == (200, str(LARGE))
-        for piece in answer.iter_raw():
-            received.update(piece)
-    assert received.hexdigest() == sent.hexdigest()
+        assert (answer.status_code, answer.headers["content-length"]) == (200, size)
+        assert sha256(answer.iter_raw()) == sha256(megabytes(64))
     front.client.delete(url).raise_for_status()
 
 
@@ -287,7 +263,8 @@ def test_what_a_client_says_of_its_own_address_is_not_believed(
     with closing(HTTPConnection(*_address(front), source_address=("127.0.0.2", 0))) as connection:
         connection.request("GET", f"/v1/artifacts/{folder}/", headers=lies)
         assert connection.getresponse().status == 200
-    (line,) = [line for line in replicas.log().splitlines() if f"/v1/artifacts/{folder}/" in line]
+    log = "".join(server.log() for server in replicas)
+    (line,) = [line for line in log.splitlines() if f"/v1/artifacts/{folder}/" in line]
     assert "127.0.0.2" in line
     assert "192.0.2.66" not in line
 

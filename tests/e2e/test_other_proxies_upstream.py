@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.content import MEGABYTE
 from tests.support.other_proxies import PROGRAMS, running_front, upstream
 from tests.support.waiting import SECONDS
 from tests.support.wire import Wire
-
-MEGABYTE = 1024 * 1024
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

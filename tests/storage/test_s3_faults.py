@@ -28,7 +28,7 @@ from tests.support.artifacts import get, names, path, paths, put
 from tests.support.interposer import interposing
 from tests.support.interposer_actions import Action, answer, hang, hang_before_body, raw, refuse
 from tests.support.object_store import ObjectStore, seaweedfs
-from tests.support.s3_chain import MIB, Chain, chained, opened
+from tests.support.s3_chain import MIB, PREFIX, Chain, chained, opened
 
 MARKER = "text-of-the-store-that-is-nobodys-business"
 SHORT = 1
@@ -37,7 +37,7 @@ SHORT = 1
 
 @pytest.fixture
 def chain(object_store: ObjectStore, bucket: str) -> Iterator[Chain]:
-    with chained(object_store, bucket, s3_timeout=SHORT) as opened:
+    with chained(object_store, bucket) as opened:
         yield opened
 
 
@@ -231,9 +231,8 @@ class TestSilence:
     @pytest.mark.parametrize("operation", OPERATIONS)
     def test_is_waited_for_once(self, object_store: ObjectStore, bucket: str, operation: str) -> None:
         with chained(object_store, bucket, attempts=5, s3_timeout=SHORT) as chain:
-            put(chain.storage, "a")
-            put(chain.storage, "d/x")
-            chain.interposer.clear()
+            for name in ("a", "d/x"):
+                chain.direct.put_object(Bucket=bucket, Key=PREFIX + name, Body=b"data")
             chain.interposer.on(operation, hang)
             with pytest.raises(StorageTimeout):
                 OPERATIONS[operation](chain.storage)
@@ -255,14 +254,19 @@ class TestSilence:
     def test_of_a_store_that_is_stopped_ends_when_it_goes_on(self, tmp_path: Path) -> None:
         with seaweedfs(tmp_path / "store") as store:
             bucket = store.make_bucket()
-            with closing(opened(store, store.url, bucket, s3_timeout=SHORT)) as storage:
-                put(storage, "a")
+            with (
+                closing(opened(store, store.url, bucket)) as patient,
+                closing(opened(store, store.url, bucket, s3_timeout=SHORT)) as storage,
+            ):
+                put(patient, "a")
+                assert get(storage, "a") == b"data"
                 assert store.process
                 store.process.send_signal(signal.SIGSTOP)
                 for request in (names, paths, lambda storage: get(storage, "a"), put_b):
                     with pytest.raises(StorageTimeout):
                         request(storage)
                 store.process.send_signal(signal.SIGCONT)
+                patient.check()
                 put(storage, "b", b"new")
                 assert {name: get(storage, name) for name in names(storage)} == {"a": b"data", "b": b"new"}
 

@@ -234,7 +234,7 @@ class TestAbort:
         self, object_store: ObjectStore, bucket: str
     ) -> None:
         with chained(object_store, bucket, s3_timeout=1) as chain:
-            put(chain.storage, "a", b"old")
+            chain.direct.put_object(Bucket=bucket, Key=f"{PREFIX}a", Body=b"old")
             upload = chain.storage.create(path("a"))
             upload.write(LARGE)
             chain.interposer.on(lambda request: True, hang, times=None)

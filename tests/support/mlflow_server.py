@@ -25,7 +25,7 @@ QUIET = {
     # Eight more processes, which have nothing to do with artifacts.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
-_OTHER_PROXIES = {"MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES": "http,mlflow-artifacts"}
+_OTHER_PROXIES = {"MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES": "http,https,mlflow-artifacts"}
 """Lets experiments lie at other proxies than the one of the default artifact root."""
 _STORAGE_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_", "BOTO_", "S3_")
 _RUNS = re.compile(r"Uvicorn running on (http://\S+)")
@@ -34,6 +34,7 @@ _RUNS = re.compile(r"Uvicorn running on (http://\S+)")
 @dataclass(frozen=True)
 class TrackingServer:
     url: str
+    """With the static prefix, without a final slash."""
     database: str
     """The URI of the backend store."""
     default_artifact_root: str
@@ -60,6 +61,7 @@ def running_tracking_server(
     default_artifact_root: str = "mlflow-artifacts:/",
     *,
     artifacts_destination: str | None = None,
+    static_prefix: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[TrackingServer]:
     """Starts `mlflow server` with a new database in `directory`; it is ready inside the block.
@@ -71,6 +73,8 @@ def running_tracking_server(
     database = f"sqlite:///{directory}/mlflow.db"
     log_file = _log_file(directory)
     arguments = ["--backend-store-uri", database, "--port", "0", "--workers", "1"]
+    if static_prefix:
+        arguments += ["--static-prefix", static_prefix]
     if artifacts_destination:
         arguments += ["--serve-artifacts", "--artifacts-destination", artifacts_destination]
     else:
@@ -85,7 +89,7 @@ def running_tracking_server(
             start_new_session=True,
         )
     try:
-        url = _wait_for_address(process, log_file)
+        url = _wait_for_address(process, log_file) + static_prefix
         httpx.get(f"{url}/health", timeout=START_SECONDS).raise_for_status()
         yield TrackingServer(url, database, default_artifact_root, directory)
     finally:

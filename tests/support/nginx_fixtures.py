@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -71,10 +70,15 @@ def replicas(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def nginx_installed() -> None:
-    """Without it the test is skipped by name, and fails in CI."""
-    if shutil.which("nginx") is None:
-        pytest.skip("nginx is not installed; scripts/setup installs it")
+def envsubst(need: Callable[[str], str]) -> None:
+    """For what fills in the shipped configurations."""
+    need("envsubst")
+
+
+@pytest.fixture(scope="session")
+def nginx_installed(envsubst: None, need: Callable[[str], str]) -> None:
+    """For what runs nginx with them."""
+    need("nginx")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import re
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +17,8 @@ import httpx
 
 from tests.support.ports import free_ports
 from tests.support.private_authority import PrivateAuthority
-from tests.support.server import clean_environment, stop
+from tests.support.programs import installed
+from tests.support.server import Address, clean_environment, stop
 from tests.support.waiting import wait_until
 from tests.support.wire import Wire
 
@@ -27,15 +27,9 @@ _PAGE = (Path(__file__).parent.parent.parent / "docs" / "reverse-proxies.md").re
 
 
 @dataclass(frozen=True)
-class Front:
-    url: str
-    """With the sub-path, without a final slash."""
+class Front(Address):
     client: httpx.Client
     """Trusts its certificate."""
-
-    @property
-    def native(self) -> str:
-        return f"{self.url}/v1/artifacts"
 
 
 @contextmanager
@@ -56,10 +50,6 @@ def running_front(
     directory.mkdir(parents=True)
     (port,) = free_ports(1)
     addresses = [urlsplit(server).netloc for server in servers]
-    write = _write_caddyfile if program == "caddy" else _write_traefik_files
-    arguments = write(directory, port, addresses, _edited(authority, strip))
-    # Programs of the development environment are beside its Python.
-    command = [str(Path(sys.executable).with_name(program)), *arguments]
     environment = {
         "ARTIFACT_PROXY_SERVERS": " ".join(addresses),
         "ARTIFACT_PROXY_STATIC_PREFIX": sub_path,
@@ -71,39 +61,54 @@ def running_front(
     if authority:
         environment["TLS_CERTIFICATE"] = str(authority.certificate_file)
         environment["TLS_CERTIFICATE_KEY"] = str(authority.key_file)
-    with _started(command, directory / "log", environment) as process:
-        trust = ssl.create_default_context(cafile=authority.ca_file) if authority else True
-        url = f"{'https' if authority else 'http'}://127.0.0.1:{port}{sub_path}"
+    page = _edited(_PAGE, tls=authority is not None, strip=strip)
+    if program == "caddy":
+        arguments = _write_caddyfile(page, directory)
+    else:
+        arguments = _write_traefik_files(page, directory, port, addresses)
+    trust = ssl.create_default_context(cafile=authority.ca_file) if authority else True
+    url = f"{'https' if authority else 'http'}://127.0.0.1:{port}{sub_path}"
+    log_file = directory / "log"
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [installed(program), *arguments],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=clean_environment() | environment,
+        )
+
+    def ready() -> bool:
+        assert process.poll() is None, log_file.read_text()
+        with suppress(httpx.TransportError):
+            return client.get(f"{url}/health").status_code == 200
+        return False
+
+    try:
         with httpx.Client(timeout=60, verify=trust) as client:
-            _wait_until_ready(process, client, f"{url}/health", directory / "log")
+            wait_until(ready, f"an answer of {program}")
             yield Front(url, client)
+    finally:
+        stop(process)
 
 
-def _edited(authority: PrivateAuthority | None, strip: bool) -> Callable[[str], str]:
-    def edited(text: str) -> str:
-        text = text.replace("#tls ", "") if authority else text
-        return text.replace("#strip ", "") if strip else text
-
-    return edited
+def _edited(text: str, *, tls: bool, strip: bool) -> str:
+    text = text.replace("#tls ", "") if tls else text
+    return text.replace("#strip ", "") if strip else text
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", _PAGE, re.DOTALL)
+def _blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
-def _write_caddyfile(
-    directory: Path, port: int, addresses: list[str], edited: Callable[[str], str]
-) -> list[str]:
-    (text,) = _blocks("caddyfile")
+def _write_caddyfile(page: str, directory: Path) -> list[str]:
+    (text,) = _blocks(page, "caddyfile")
     file = directory / "Caddyfile"
-    file.write_text(edited(text))
+    file.write_text(text)
     return ["run", "--config", str(file)]
 
 
-def _write_traefik_files(
-    directory: Path, port: int, addresses: list[str], edited: Callable[[str], str]
-) -> list[str]:
-    static, dynamic = map(edited, _blocks("yaml"))
+def _write_traefik_files(page: str, directory: Path, port: int, addresses: list[str]) -> list[str]:
+    static, dynamic = _blocks(page, "yaml")
     files = directory / "traefik.yml", directory / "artifact-proxy.yml"
     substitutes = {'":80"': f'"127.0.0.1:{port}"', f"/etc/traefik/{files[1].name}": str(files[1])}
     files[0].write_text(_substituted(static, substitutes))
@@ -118,32 +123,6 @@ def _substituted(text: str, substitutes: Mapping[str, str]) -> str:
         assert text.count(shown) == 1, shown
         text = text.replace(shown, actual)
     return text
-
-
-@contextmanager
-def _started(
-    command: list[str], log_file: Path, environment: Mapping[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=subprocess.STDOUT, env=clean_environment() | dict(environment)
-        )
-    try:
-        yield process
-    finally:
-        stop(process)
-
-
-def _wait_until_ready(
-    process: subprocess.Popen[bytes], client: httpx.Client, url: str, log_file: Path
-) -> None:
-    def ready() -> bool:
-        assert process.poll() is None, log_file.read_text()
-        with suppress(httpx.TransportError):
-            return client.get(url).status_code == 200
-        return False
-
-    wait_until(ready, f"an answer of {url}")
 
 
 @dataclass

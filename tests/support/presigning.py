@@ -11,7 +11,7 @@ import httpx
 
 from tests.support.interposer import Interposer
 from tests.support.object_store import ObjectStore
-from tests.support.server import Server
+from tests.support.server import Address
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -92,7 +92,7 @@ class Multipart:
     """An upload as a client goes about it."""
 
     def __init__(
-        self, server: Server, client: httpx.Client, directory: str, name: str = "model.bin", parts: int = 2
+        self, server: Address, client: httpx.Client, directory: str, name: str = "model.bin", parts: int = 2
     ) -> None:
         self.base = f"{server.mlflow}/mpu"
         self.directory = directory
@@ -141,6 +141,6 @@ def query(url: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(url).query))
 
 
-def presigned(server: Server, client: httpx.Client, path: str) -> str:
+def presigned(server: Address, client: httpx.Client, path: str) -> str:
     url: str = client.get(f"{server.mlflow}/presigned/{path}").raise_for_status().json()["url"]
     return url

@@ -14,6 +14,8 @@ class Asked:
     line: str
     """The request line."""
     headers: list[tuple[str, str]]
+    connection: int
+    """The same for all requests that came over it."""
 
     def values(self, name: str) -> list[str]:
         return [value for each, value in self.headers if each.lower() == name.lower()]
@@ -23,24 +25,39 @@ class Asked:
 class Recorder:
     url: str
     asked: list[Asked] = field(default_factory=list)
+    open: set[int] = field(default_factory=set)
+    """The connections that are."""
 
 
 @contextmanager
 def recording(*, answering: bool = True) -> Iterator[Recorder]:
-    """A recorder on a free port, which answers with 204, or else closes the connection without an answer."""
+    """A recorder on a free port, which answers with 204, or else closes the connection without an answer.
+
+    It reads no bodies.
+    """
     recorder = Recorder("")
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def setup(self) -> None:
+            super().setup()
+            recorder.open.add(self.client_address[1])
+
         def handle_one_request(self) -> None:
+            self.close_connection = True
             self.raw_requestline = self.rfile.readline(65537)
             if self.raw_requestline and self.parse_request():
-                recorder.asked.append(Asked(self.requestline, self.headers.items()))
+                recorder.asked.append(Asked(self.requestline, self.headers.items(), self.client_address[1]))
                 if answering:
                     self.send_response_only(204)
                     self.end_headers()
-            self.close_connection = True
+                else:
+                    self.close_connection = True
+
+        def finish(self) -> None:
+            super().finish()
+            recorder.open.discard(self.client_address[1])
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -20,10 +20,24 @@ START_SECONDS = 60
 _LISTENS = re.compile(r"serves \S+ at (http://\S+)")
 
 
-@dataclass
-class Server:
+@dataclass(frozen=True)
+class Address:
+    """Where clients find artifact-proxy: the server itself, or a proxy before it."""
+
     url: str
     """With the static prefix, without a final slash."""
+
+    @property
+    def native(self) -> str:
+        return f"{self.url}/v1/artifacts"
+
+    @property
+    def mlflow(self) -> str:
+        return f"{self.url}/api/2.0/mlflow-artifacts"
+
+
+@dataclass(frozen=True)
+class Server(Address):
     artifact_root: Path | str
     process: subprocess.Popen[bytes]
     log_file: Path
@@ -33,14 +47,6 @@ class Server:
         """The directory of a local root."""
         assert isinstance(self.artifact_root, Path), f"{self.artifact_root} is no directory"
         return self.artifact_root
-
-    @property
-    def native(self) -> str:
-        return f"{self.url}/v1/artifacts"
-
-    @property
-    def mlflow(self) -> str:
-        return f"{self.url}/api/2.0/mlflow-artifacts"
 
     @property
     def staging(self) -> Path:
