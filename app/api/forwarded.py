@@ -17,7 +17,8 @@ class Forwarded:
 
     def __init__(self, app: ASGIApp, trusted: str) -> None:
         """`trusted`: addresses and networks, separated by commas, or `*`."""
-        self._rewritten = ProxyHeadersMiddleware(app, trusted)  # type: ignore[arg-type]  # its own ASGI types
+        # The types of ASGI are uvicorn's here, and Starlette's elsewhere.
+        self._rewritten = ProxyHeadersMiddleware(app, trusted)  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -39,16 +39,10 @@ class Deployment:
     """What clients need besides, which is nothing about storage."""
 
     def client(self) -> MlflowClient:
-        from mlflow import MlflowClient
-
-        return MlflowClient(tracking_uri=self.tracking.url)
+        return self.tracking.client()
 
     def new_experiment(self, name: str) -> str:
-        """The id of a new experiment, at the tracking server's default location if that is below the root."""
-        told = self.tracking.default_artifact_root.rstrip("/") == self.root_uri
-        location = None if told else f"{self.root_uri}/{name}"
-        created: str = self.client().create_experiment(name, artifact_location=location)
-        return created
+        return self.tracking.new_experiment(name, self.root_uri)
 
     def stored(self, artifact_uri: str) -> dict[str, bytes]:
         """All that the bucket has below `artifact_uri`."""

@@ -62,16 +62,10 @@ class Setup:
         return self.proxy.uri(self.form)
 
     def client(self) -> MlflowClient:
-        from mlflow import MlflowClient
-
-        return MlflowClient(tracking_uri=self.tracking.url)
+        return self.tracking.client()
 
     def new_experiment(self, name: str) -> str:
-        """The id of a new experiment, at the tracking server's default location if that is of the form."""
-        told = self.tracking.default_artifact_root.rstrip("/") == self.root_uri
-        location = None if told else f"{self.root_uri}/{name}"
-        created: str = self.client().create_experiment(name, artifact_location=location)
-        return created
+        return self.tracking.new_experiment(name, self.root_uri)
 
     def path(self, artifact_uri: str) -> str:
         """Where in the root the proxy keeps what is at `artifact_uri`."""

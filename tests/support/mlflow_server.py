@@ -12,10 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 
 from tests.support.server import clean_environment
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 START_SECONDS = 90  # it takes 5 on an idle machine
 STOP_SECONDS = 30
@@ -45,6 +49,18 @@ class TrackingServer:
     def log(self) -> str:
         """What it says of itself, and one line for each request."""
         return _log_file(self.directory).read_text()
+
+    def client(self) -> MlflowClient:
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.url)
+
+    def new_experiment(self, name: str, root_uri: str) -> str:
+        """The id of a new experiment below `root_uri`; where it is there anyway, it gets no own location."""
+        told = self.default_artifact_root.rstrip("/") == root_uri
+        location = None if told else f"{root_uri}/{name}"
+        created: str = self.client().create_experiment(name, artifact_location=location)
+        return created
 
 
 def mlflow_environment() -> dict[str, str]:
@@ -93,7 +109,8 @@ def running_tracking_server(
         httpx.get(f"{url}/health", timeout=START_SECONDS).raise_for_status()
         yield TrackingServer(url, database, default_artifact_root, directory)
     finally:
-        _stop(process)
+        process.terminate()
+        stop_group(process)
 
 
 def mlflow_command(*arguments: str) -> list[str]:
@@ -115,9 +132,8 @@ def _wait_for_address(process: subprocess.Popen[bytes], log_file: Path) -> str:
     raise AssertionError(f"The tracking server did not start:\n{log_file.read_text()}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends the server in order, and then whatever is left of the processes that it started."""
-    process.terminate()
+def stop_group(process: subprocess.Popen[bytes]) -> None:
+    """Waits until the first process of a group has ended, and then ends whatever is left of the group."""
     try:
         process.wait(STOP_SECONDS)
     finally:

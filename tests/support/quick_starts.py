@@ -16,13 +16,12 @@ from pathlib import Path
 
 import psutil
 
-from tests.support.mlflow_server import mlflow_environment
+from tests.support.mlflow_server import mlflow_environment, stop_group
 from tests.support.programs import on_path
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 START_SECONDS = 240  # with all that pip installs; it takes 15 on an idle machine
-STOP_SECONDS = 30
 _FOREIGN = ("COVERAGE_", "PYTHON", "VIRTUAL_ENV")
 
 
@@ -81,12 +80,7 @@ def staying(script: str, directory: Path, environment: Mapping[str, str], says: 
         with suppress(psutil.NoSuchProcess):
             for process in psutil.Process(shell.pid).children():
                 process.terminate()
-        try:
-            shell.wait(STOP_SECONDS)
-        finally:
-            with suppress(ProcessLookupError):  # nothing is left, as it should be
-                os.killpg(shell.pid, signal.SIGKILL)
-            shell.wait()
+        stop_group(shell)
 
 
 def _shell(script: str) -> list[str]:
