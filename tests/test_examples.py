@@ -99,8 +99,9 @@ def test_its_values_mean_the_same_to_compose_and_to_systemd() -> None:
         assert not re.search(r"""['"$\\#`]|^\s|\s$""", value)
 
 
-def test_the_copy_of_it_that_may_have_secrets_is_no_part_of_the_repository_or_of_the_image() -> None:
-    assert "/config/artifact-proxy.env" in (ROOT / ".gitignore").read_text("utf-8").splitlines()
+def test_what_users_make_and_may_have_secrets_in_is_no_part_of_the_repository_or_of_the_image() -> None:
+    untracked = (ROOT / ".gitignore").read_text("utf-8").splitlines()
+    assert {"/config/artifact-proxy.env", "/.env", "/tls/", "/docker-compose.override.yml"} <= set(untracked)
     ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     assert "*" in ignored
     assert not [line for line in ignored if line.startswith("!config")]

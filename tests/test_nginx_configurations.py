@@ -118,21 +118,21 @@ def test_every_variable_is_explained_and_filled_in(template: str) -> None:
     if template == "nginx-migration.conf":
         explained |= {"TRACKING_SERVER"}
         assert re.search(r"^#   TRACKING_SERVER  ", TEXTS[template], re.MULTILINE)
-    assert variables(TEXTS[template]) - {"BRACES"} <= explained
-    assert variables(configuration(template)) <= {"BRACES"}, "the script has a value for each"
+    assert variables(TEXTS[template]) <= explained
+    assert variables(configuration(template)) == set(), "the script has a value for each"
 
 
 def test_every_variable_that_is_explained_is_used() -> None:
     rows = re.findall(r"^#   ([A-Z_]+) ", HEAD, re.MULTILINE)
     last = re.findall(r"[A-Z_]{3,}", HEAD.splitlines()[-1])
     assert len(rows) + len(last) == 12
-    assert {*rows, *last} == variables(TEXTS["nginx.conf"]) - {"BRACES"}
+    assert {*rows, *last} == variables(TEXTS["nginx.conf"])
 
 
 @pytest.mark.usefixtures("envsubst")
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_the_script_gives_each_variable_the_value_of_the_environment(template: str) -> None:
-    names = sorted(variables(TEXTS[template]) - {"BRACES"})
+    names = sorted(variables(TEXTS[template]))
     filled = configuration(template, **{name: f"<{name} $host>" for name in names})
     for name in names:
         assert filled.count(f"<{name} $host>") == TEXTS[template].count(f"${{{name}}}")

@@ -81,6 +81,7 @@ class TestVariables:
             MAX_ARTIFACT_SIZE="7g",
             TRACKING_PORT="5999",
             TRACKING_ALLOWED_HOSTS="mlflow.example:5999",
+            TRACKING_ALLOWED_ORIGINS="http://mlflow.example:5999",
             PUBLIC_URL="https://artifacts.example",
             STORE_ACCESS_KEY="given",
         )
@@ -98,7 +99,9 @@ class TestVariables:
         assert prefixes == {"/sub/path"}
         place = "https://artifacts.example/sub/path/api/2.0/mlflow-artifacts/artifacts"
         assert f"--default-artifact-root={place}" in found["mlflow"]["command"]
-        assert found["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"] == "mlflow.example:5999"
+        told = found["mlflow"]["environment"]
+        assert told["MLFLOW_SERVER_ALLOWED_HOSTS"] == "mlflow.example:5999"
+        assert told["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == "http://mlflow.example:5999"
         assert found["secrets"]["environment"]["STORE_ACCESS_KEY"] == "given"
 
     def test_of_the_port_alone_reach_the_tracking_server(self) -> None:
@@ -218,7 +221,11 @@ class TestRights:
         self, all_services: dict[str, dict[str, Any]]
     ) -> None:
         mlflow = all_services["mlflow"]
-        assert set(mlflow["environment"]) <= {"HOME", "MLFLOW_SERVER_ALLOWED_HOSTS"}
+        assert set(mlflow["environment"]) <= {
+            "HOME",
+            "MLFLOW_SERVER_ALLOWED_HOSTS",
+            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS",
+        }
         assert [mount["source"] for mount in mlflow["volumes"]] == ["mlflow-data"]
         assert not re.search(r"s3|//store|secret|aws|9000", yaml.safe_dump(mlflow), re.IGNORECASE)
         assert "--no-serve-artifacts" in mlflow["command"]

@@ -31,7 +31,8 @@ QUIET = {
 }
 _OTHER_PROXIES = {"MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES": "http,https,mlflow-artifacts"}
 """Lets experiments lie at other proxies than the one of the default artifact root."""
-_STORAGE_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_", "BOTO_", "S3_")
+_LEFT_OUT = ("AWS_", "AZURE_", "GOOGLE_", "BOTO_", "S3_", "COVERAGE_")
+"""Of storage; and MLflow has no code whose coverage we look at, which would make it slow."""
 _RUNS = re.compile(r"Uvicorn running on (http://\S+)")
 
 
@@ -65,9 +66,7 @@ class TrackingServer:
 
 def mlflow_environment() -> dict[str, str]:
     """This process's environment with no setting of MLflow and nothing about storage."""
-    kept = {
-        name: value for name, value in clean_environment().items() if not name.startswith(_STORAGE_VARIABLES)
-    }
+    kept = {name: value for name, value in clean_environment().items() if not name.startswith(_LEFT_OUT)}
     return kept | QUIET
 
 
