@@ -178,30 +178,36 @@ def _open(loaded: config.Loaded) -> Storage:
     settings = loaded.settings
     try:
         storage = open_storage(settings, prepare=True)
+        try:
+            _require_fit(settings, storage)
+        except RefusedSetting:
+            storage.close()
+            raise
+        return storage
     except RefusedSetting as error:
         raise loaded.refused(error.field, str(error)) from None
     except ValueError as error:
         raise loaded.refused("default_artifact_root", str(error)) from None
+
+
+def _require_fit(settings: config.Settings, storage: Storage) -> None:
+    """Raises `RefusedSetting` for what this kind of storage cannot do."""
     if settings.presign and storage.direct is None:
-        storage.close()
-        raise loaded.refused(
+        raise RefusedSetting(
             "presign",
             f"{storage.url} has no presigned URLs; a root in S3 has, unless its --s3-upload-extra-args want "
             "SSECustomerKey, RequestPayer or ChecksumAlgorithm, which clients would have to send",
         )
     if settings.accel_redirect and not storage.plain_files:
-        storage.close()
-        raise loaded.refused(
+        raise RefusedSetting(
             "accel_redirect",
             f"{storage.url} has no files that a reverse proxy could send; a local root has, and for one in "
             "S3 there is --presign-redirect-above",
         )
     if settings.presign_redirect_above and not settings.presign:
-        storage.close()
-        raise loaded.refused(
+        raise RefusedSetting(
             "presign_redirect_above", "it redirects to presigned URLs; set --presign as well"
         )
-    return storage
 
 
 def _listen(settings: config.Settings) -> socket.socket:

@@ -21,24 +21,12 @@ from tests.support.interposer_actions import (
     stall_body,
 )
 from tests.support.interposer_exchange import Request
-from tests.support.object_store import ObjectStore
 from tests.support.s3_chain import MIB, PART, PREFIX
-from tests.support.s3_front import Front, fronted, impatient
+from tests.support.s3_front import Front, impatient
 from tests.support.server import Server
 
 MARKER = "text-of-the-store-that-is-nobodys-business"
 LARGE = b"x" * (2 * PART + 1)
-
-
-@pytest.fixture(scope="module")
-def shared_front(
-    object_store: ObjectStore, client: httpx.Client, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Front]:
-    bucket = object_store.make_bucket()
-    log_file = tmp_path_factory.mktemp("front") / "log"
-    with fronted(object_store, bucket, client, log_file) as started:
-        yield started
-    object_store.remove_bucket(bucket)
 
 
 @pytest.fixture(scope="module")

@@ -22,15 +22,9 @@ from tests.support.waiting import wait_until
 LARGE = b"x" * (2 * PART + 1)
 
 
-@pytest.fixture(scope="module")
-def front(
-    object_store: ObjectStore, client: httpx.Client, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Front]:
-    bucket = object_store.make_bucket()
-    log_file = tmp_path_factory.mktemp("front") / "log"
-    with fronted(object_store, bucket, client, log_file) as started:
-        yield started
-    object_store.remove_bucket(bucket)
+@pytest.fixture
+def front(shared_front: Front) -> Front:
+    return shared_front
 
 
 class TestClientGone:

@@ -12,6 +12,7 @@ from app.storage.base import Precondition, Storage
 from tests.support.artifacts import get, names, path, paths, put
 from tests.support.interposer import Interposer
 from tests.support.interposer_exchange import Exchange, Request
+from tests.support.s3_requests import OPERATIONS
 from tests.support.s3_variables import LARGE, configured
 
 CREATE_ONLY = Precondition(none_match="*")
@@ -27,18 +28,6 @@ ARGUMENTS = {
 ENCRYPTION = {"x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id"}
 OF_ARTIFACTS = {"x-amz-storage-class", "x-amz-tagging", "x-amz-acl", "x-amz-object-lock-legal-hold"}
 PAYER = "x-amz-request-payer"
-OPERATIONS = {
-    "AbortMultipartUpload",
-    "CompleteMultipartUpload",
-    "CreateMultipartUpload",
-    "DeleteObject",
-    "DeleteObjects",
-    "GetObject",
-    "HeadObject",
-    "ListObjectsV2",
-    "PutObject",
-    "UploadPart",
-}
 
 
 def forget_lock(exchange: Exchange) -> None:

@@ -11,6 +11,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from app.errors import StorageMisbehaved
+from app.paths import ArtifactPath
 from app.storage.s3.root import S3Root
 
 # What has to be said again to read what was uploaded with it.
@@ -100,6 +101,15 @@ class Bucket:
             if not token or token == parameters.get("ContinuationToken"):
                 raise StorageMisbehaved("The storage broke a listing off without saying how to go on.")
             parameters["ContinuationToken"] = token
+
+    def head(self, path: ArtifactPath) -> Any | None:
+        """What HeadObject tells of the artifact at `path`, None if there is none."""
+        try:
+            return self.call("HeadObject", Key=self.root.key(path))
+        except ClientError as error:
+            if status(error) == 404:
+                return None
+            raise
 
     def first(self, prefix: str, count: int) -> list[Mapping[str, Any]]:
         """At most `count` objects whose keys begin with `prefix`, as ListObjectsV2 tells of them."""

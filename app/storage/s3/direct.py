@@ -12,7 +12,7 @@ from app.errors import InvalidRequest, StorageUnavailable, UploadNotFound
 from app.media_types import media_type
 from app.paths import ArtifactPath
 from app.storage.base import Entry, MultipartUpload, UploadedPart
-from app.storage.s3.bucket import Bucket, code, status
+from app.storage.s3.bucket import Bucket, code
 from app.storage.s3.failures import translated
 from app.storage.s3.multipart import OpenUpload
 from app.storage.s3.publishing import Publisher, carries
@@ -89,13 +89,8 @@ class S3Direct:
 
     def _is_stored(self, upload: OpenUpload) -> bool:
         """Whether it has become the artifact. Some stores abort what is completed without a word."""
-        try:
-            answer = self._bucket.call("HeadObject", Key=self._bucket.root.key(upload.path))
-        except ClientError as error:
-            if status(error) == 404:
-                return False
-            raise
-        return carries(answer, upload.token)
+        answer = self._bucket.head(upload.path)
+        return answer is not None and carries(answer, upload.token)
 
     def _find(self, path: ArtifactPath, upload_id: str) -> OpenUpload:
         try:

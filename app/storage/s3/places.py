@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from threading import Condition, Lock
 from time import monotonic
 
-from botocore.exceptions import ClientError
-
 from app.errors import PathConflict
 from app.paths import ArtifactPath
 from app.storage.base import Entry
-from app.storage.s3.bucket import Bucket, is_marker, status
+from app.storage.s3.bucket import Bucket, is_marker
 from app.storage.s3.entries import object_entry
 
 _FRESH_SECONDS = 1.0
@@ -63,13 +61,8 @@ class Places:
 
     def current(self, path: ArtifactPath) -> Entry | None:
         """The artifact at `path`, None if there is none."""
-        try:
-            answer = self._bucket.call("HeadObject", Key=self._bucket.root.key(path))
-        except ClientError as error:
-            if status(error) == 404:
-                return None
-            raise
-        return object_entry(path, answer, answer["ContentLength"])
+        answer = self._bucket.head(path)
+        return None if answer is None else object_entry(path, answer, answer["ContentLength"])
 
     @contextmanager
     def turn(self, path: ArtifactPath, look: Look) -> Iterator[Look]:
