@@ -35,8 +35,8 @@ LABEL org.opencontainers.image.title="artifact-proxy" \
 
 COPY --from=build /opt/artifact-proxy /opt/artifact-proxy
 
-# For a local root; what stands here is copied to a new volume, with its owner.
-RUN install --directory --owner 10001 --group 10001 /srv/artifacts
+# For a local root, and for an access file; what stands here is copied to a new volume, with its owner.
+RUN install --directory --owner 10001 --group 10001 /srv/artifacts /etc/artifact-proxy
 
 ENV PATH=/opt/artifact-proxy/bin:$PATH \
     PYTHONUNBUFFERED=1 \

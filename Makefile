@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN := .venv
 DEV := .venv-dev
 
-.PHONY: run test check lint types layers coverage format lock memory clean
+.PHONY: run test check lint types layers coverage format fuzz sbom audit lock memory clean
 
 run: $(RUN)/installed
 	$(RUN)/bin/artifact-proxy $(ARGS)
@@ -32,6 +32,20 @@ coverage: $(DEV)/installed
 format: $(DEV)/installed
 	$(DEV)/bin/ruff check --fix .
 	$(DEV)/bin/ruff format .
+
+# As the tests do for seconds, but for an hour or so.
+fuzz: $(DEV)/installed
+	FUZZ=long $(DEV)/bin/python -m pytest -n 2 --timeout 7200 tests/fuzz
+
+# What the server is made of, with hashes, in the words of CycloneDX.
+sbom: $(DEV)/installed
+	mkdir -p build
+	$(DEV)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		--output-file build/sbom.cdx.json requirements.lock
+
+# Known vulnerabilities of the same, as far as they can be had; ARGS="-s osv" asks another service.
+audit: $(DEV)/installed
+	scripts/audit $(DEV)/bin/pip-audit $(ARGS)
 
 # Peak memory under concurrent transfers; see benchmarks/memory.py for its options.
 memory: $(DEV)/installed
@@ -62,4 +76,4 @@ $(RUN)/installed $(DEV)/installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(RUN) $(DEV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(RUN) $(DEV) build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from copy import deepcopy
 from functools import partial
 from typing import Any, Literal, get_args, get_origin
@@ -18,11 +18,17 @@ from pydantic.fields import FieldInfo
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from app import __version__, config
+from app import __version__, config, token_command
+from app.api.headers import SECURITY_HEADERS
+from app.api.pace import Pace
+from app.audit import AuditLog
 from app.errors import ArtifactError
-from app.fields import RefusedSetting, known_as
+from app.fields import RefusedSetting, is_loopback, known_as
+from app.identity.access_file import InvalidAccessFile
+from app.identity.identities import Identities
 from app.main import open_app, open_storage
 from app.protocol import HttpProtocol
+from app.settings import Settings, settings_class
 from app.storage.base import Storage
 
 _BACKLOG = 2048
@@ -31,7 +37,10 @@ _HUNG_SECONDS = 30
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = vars(_parser().parse_args(argv))
+    given = sys.argv[1:] if argv is None else argv
+    if given[:1] == ["token"]:
+        return token_command.main(given[1:])
+    arguments = vars(_parser().parse_args(given))
     command = arguments.pop("command")
     config_file = arguments.pop("config") or os.environ.get(config.CONFIG_VARIABLE) or None
     try:
@@ -62,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
         choices=("serve", "check", "config"),
         default="serve",
         help="serve (the default); check: try the artifact root out, and say what is missing; config: print "
-        "the effective configuration and its origins",
+        "the effective configuration and its origins; token new: make a token, see `artifact-proxy token new "
+        "--help`",
     )
     parser.add_argument("--version", action="version", version=f"artifact-proxy {__version__}")
     parser.add_argument(
@@ -71,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help=f"TOML file with any of the settings below as keys, with '_' for '-' [{config.CONFIG_VARIABLE}]",
     )
-    for name, field in config.settings_class().model_fields.items():
+    for name, field in settings_class().model_fields.items():
         _add_flag(parser, name, field)
     return parser
 
@@ -84,11 +94,12 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     metavar = "{" + ",".join(choices) + "}" if choices else name.rpartition("_")[2].upper()
     options: dict[str, Any] = {"metavar": metavar}
-    if field.annotation is bool and not name.startswith("no_"):
+    if field.annotation is bool and "no_" not in name:
         options = {"action": argparse.BooleanOptionalAction}
     elif field.annotation is bool:
-        # The negation of --no-delete would read as a riddle.
         options = {"action": "store_true"}
+    if name.startswith("no_"):
+        # The negation of --no-delete would read as a riddle.
         opposite = flags[0].replace("--no-", "--allow-")
         parser.add_argument(opposite, dest=name, action="store_false", help=f"the opposite of {flags[0]}")
     # A zero is a value.
@@ -99,6 +110,7 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
 
 def _serve(loaded: config.Loaded) -> int:
     settings = loaded.settings
+    _require_guarded(loaded)
     with _listen(settings) as listener:
         root = _prepare_storage(loaded)
         print(f"artifact-proxy {__version__} serves {root} at {_url(listener, settings)}", flush=True)
@@ -106,7 +118,12 @@ def _serve(loaded: config.Loaded) -> int:
             partial(open_app, settings.model_dump() | {"default_artifact_root": root}),
             factory=True,
             loop="uvloop",
-            http=HttpProtocol,
+            http=partial(
+                HttpProtocol,
+                max_target=settings.max_target_size,
+                max_head=settings.max_header_size,
+                pace=Pace(settings.min_transfer_rate, settings.transfer_patience),
+            ),  # type: ignore[arg-type]
             ws="none",
             workers=settings.workers,
             access_log=settings.access_log,
@@ -115,15 +132,34 @@ def _serve(loaded: config.Loaded) -> int:
             timeout_worker_healthcheck=_HUNG_SECONDS,
             server_header=False,
             proxy_headers=False,  # `app.api.forwarded` does that
-            headers=[("X-Content-Type-Options", "nosniff")],
+            headers=[*SECURITY_HEADERS.items()],
         )
         return _run(server_config, listener)
 
 
+class _Supervisor(Multiprocess):
+    def handle_signals(self) -> None:
+        """Takes the signal to reload as well, which is blocked here so that it is in new workers."""
+        if signal.SIGHUP in signal.sigpending():
+            signal.sigwait({signal.SIGHUP})
+            self.handle_hup()
+        super().handle_signals()
+
+    def handle_hup(self) -> None:
+        """Has each worker reload, where uvicorn would replace it and cut its transfers."""
+        for process in self.processes:
+            if process.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGHUP)
+
+
 def _run(server_config: uvicorn.Config, listener: socket.socket) -> int:
     """Serves until a signal ends it; gives the exit status."""
+    # Until there is somebody to handle it, a signal to reload waits; workers inherit that.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     if server_config.workers > 1:
-        supervisor = Multiprocess(server_config, sockets=[listener])
+        supervisor = _Supervisor(server_config, sockets=[listener])
         supervisor.run()
         return int(any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes))
     # uvicorn shuts down in order at either signal, then raises it again.
@@ -136,7 +172,32 @@ def _run(server_config: uvicorn.Config, listener: socket.socket) -> int:
     return 0 if server.started else 1
 
 
-def _url(listener: socket.socket, settings: config.Settings) -> str:
+def _require_guarded(loaded: config.Loaded) -> None:
+    """Raises `ConfigurationError` where others could come in without being known, or unseen."""
+    settings = loaded.settings
+    if not settings.access_file and loaded.origins["access_file"] == config.flag_name("access_file"):
+        raise loaded.refused("access_file", "it is empty; name a file, or leave the flag out")
+    try:
+        AuditLog(settings.audit_log).close()
+    except OSError as error:
+        raise loaded.refused("audit_log", f"it cannot be written ({error.strerror})") from None
+    if settings.access_file:
+        if settings.insecure_no_auth:
+            raise loaded.refused("insecure_no_auth", "there is an --access-file; leave one of them out")
+        try:
+            Identities(settings.access_file)
+        except InvalidAccessFile as error:
+            raise loaded.refused("access_file", str(error).rstrip(".")) from None
+    elif not settings.insecure_no_auth and not is_loopback(settings.host):
+        raise loaded.refused(
+            "host",
+            "everybody who reaches it could read and change all artifacts; say who may with --access-file "
+            "(`artifact-proxy token new NAME --allow all: --access-file FILE` makes one), or say "
+            "--insecure-no-auth",
+        )
+
+
+def _url(listener: socket.socket, settings: Settings) -> str:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}{settings.static_prefix}"
@@ -190,13 +251,18 @@ def _open(loaded: config.Loaded) -> Storage:
         raise loaded.refused("default_artifact_root", str(error)) from None
 
 
-def _require_fit(settings: config.Settings, storage: Storage) -> None:
+def _require_fit(settings: Settings, storage: Storage) -> None:
     """Raises `RefusedSetting` for what this kind of storage cannot do."""
     if settings.presign and storage.direct is None:
         raise RefusedSetting(
             "presign",
             f"{storage.url} has no presigned URLs; a root in S3 has, unless its --s3-upload-extra-args want "
             "SSECustomerKey, RequestPayer or ChecksumAlgorithm, which clients would have to send",
+        )
+    if settings.quotas and storage.usage is None:
+        raise RefusedSetting(
+            "quotas",
+            f"what lies below a prefix of {storage.url} cannot be told cheaply; use the store's own quotas",
         )
     if settings.accel_redirect and not storage.plain_files:
         raise RefusedSetting(
@@ -210,7 +276,7 @@ def _require_fit(settings: config.Settings, storage: Storage) -> None:
         )
 
 
-def _listen(settings: config.Settings) -> socket.socket:
+def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)

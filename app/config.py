@@ -1,4 +1,4 @@
-"""Settings: one class. Every field is at once a flag, an environment variable and a key of a file.
+"""Where the values of the settings come from, and what is said of those that cannot be used.
 
 Values are taken, field by field, from the first of these that has one: flag, ARTIFACT_PROXY_...
 variable, the variable that users know from elsewhere (MLflow, AWS), config file, default.
@@ -8,172 +8,26 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from typing import Any, get_args
 
-from pydantic import Field, SecretStr, ValidationError, create_model, field_validator
+from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import EnvSettingsSource
 
-from app.fields import KnownAs, known_as, without_password
-from app.storage import registry
+from app.fields import known_as, without_password
+from app.settings import ENV_PREFIX, Settings
+from app.settings import settings_class as settings_class
 
-ENV_PREFIX = "ARTIFACT_PROXY_"
 CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
 
 
 class ConfigurationError(Exception):
     """The server cannot start so: one sentence with the name, the value and the remedy."""
-
-
-_OWN_ROUTES = {"api", "ajax-api", "v1", "docs", "openapi.json", "health", "version"}
-_PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
-
-
-def _prefix(value: str, example: str, *, beside_routes: bool = False) -> str:
-    """A path of whole segments without a final slash. Raises `ValueError` for what is none.
-
-    With `beside_routes` it may not begin as a route of the server does.
-    """
-    value = value.rstrip("/")
-    if not _PREFIX.fullmatch(value):
-        raise ValueError(
-            "it must be empty, or a path of letters, digits and '.', '_', '~', '-' that starts with a slash "
-            f"and has no '.' or '..' as a segment, such as {example}"
-        )
-    if beside_routes and value and value.split("/")[1] in _OWN_ROUTES:
-        raise ValueError(f"routes of the server itself begin so; choose another path, such as {example}")
-    return value
-
-
-class Settings(BaseSettings):
-    """The server's settings. Use `load`, which adds those of the storage backends."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
-    )
-
-    default_artifact_root: Annotated[str, KnownAs("MLFLOW_ARTIFACTS_DESTINATION")] = Field(
-        "./artifacts",
-        description="Where the artifacts are kept: a directory, a file: URL, or s3://bucket/path. A relative "
-        "path is resolved once, at the start. MLflow calls this --artifacts-destination.",
-    )
-    host: Annotated[str, KnownAs("MLFLOW_HOST")] = Field(
-        "127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 for all."
-    )
-    port: Annotated[int, KnownAs("MLFLOW_PORT")] = Field(
-        5500, ge=0, le=65535, description="TCP port to listen on; 0 for any free one."
-    )
-    workers: Annotated[int, KnownAs("MLFLOW_WORKERS")] = Field(
-        1, ge=1, le=256, description="Number of server processes."
-    )
-    static_prefix: Annotated[str, KnownAs("MLFLOW_STATIC_PREFIX")] = Field(
-        "", description="Path below which all routes answer as well, such as /mlflow; empty for none."
-    )
-    root_path: str = Field(
-        "",
-        description="Path at which a reverse proxy shows the server, if it takes that off before it sends "
-        "requests on, such as /artifacts; empty for none.",
-    )
-    forwarded_allow_ips: Annotated[str, KnownAs("FORWARDED_ALLOW_IPS")] = Field(
-        "127.0.0.1,::1",
-        description="Addresses and networks of the reverse proxies whose X-Forwarded-For and -Proto are "
-        "believed, separated by commas; * for all.",
-    )
-    accel_redirect: str = Field(
-        "",
-        description="Location at which nginx has the files of a local root, such as /_files: downloads "
-        "through it are answered with X-Accel-Redirect, and it sends the files itself. Empty to send all "
-        "from here.",
-    )
-    read_only: bool = Field(False, description="Refuse uploads and deletions with 403.")
-    no_delete: bool = Field(False, description="Refuse deletions with 403.")
-    presign: bool = Field(
-        False,
-        description="Let clients transfer straight to and from storage, by presigned URLs, where the root is "
-        "in S3. They must be able to reach it.",
-    )
-    presign_redirect_above: int = Field(
-        0,
-        ge=0,
-        description="Redirect plain downloads of more bytes than this to a presigned URL; 0 for never. Needs "
-        "--presign.",
-    )
-    storage_threads: int = Field(
-        32, ge=1, le=1024, description="Number of threads per worker that wait for storage."
-    )
-    sweep_interval: float = Field(
-        600,
-        gt=0,
-        description="Seconds between two searches for what uploads of crashed servers left behind.",
-    )
-    keep_alive: int = Field(75, ge=1, description="Seconds that an idle connection is kept open.")
-    access_log: bool = Field(True, description="Log one line for each request.")
-
-    @field_validator("host")
-    @classmethod
-    def _possible_host(cls, value: str) -> str:
-        try:
-            value.encode("idna")
-        except UnicodeError:
-            raise ValueError("it is no host name; choose another address, such as 127.0.0.1") from None
-        return value
-
-    @field_validator("static_prefix")
-    @classmethod
-    def _whole_segments(cls, value: str) -> str:
-        return _prefix(value, "/mlflow", beside_routes=True)
-
-    @field_validator("root_path")
-    @classmethod
-    def _shown_at(cls, value: str) -> str:
-        return _prefix(value, "/artifacts")
-
-    @field_validator("accel_redirect")
-    @classmethod
-    def _location(cls, value: str) -> str:
-        location = _prefix(value, "/_files", beside_routes=True)
-        if value and not location:
-            raise ValueError("the server itself is there; choose another path, such as /_files")
-        return location
-
-    @field_validator("forwarded_allow_ips")
-    @classmethod
-    def _addresses(cls, value: str) -> str:
-        value = value.strip()
-        for address in value.split(",") if value not in {"", "*"} else []:
-            try:
-                ip_network(address.strip())
-            except ValueError as error:
-                raise ValueError(f"{error}; give addresses such as 10.0.0.1 or 10.0.0.0/8, or *") from None
-        return value
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what it is given: `load` reads the sources, to know where each value is from."""
-        return (init_settings,)
-
-
-@cache
-def settings_class() -> type[Settings]:
-    """`Settings` with the fields of every backend's settings model."""
-    # Settings comes last in the bases, so that its fields come first.
-    bases: tuple[type[Any], ...] = (*registry.settings_models(), Settings)
-    return cast(type[Settings], create_model("Settings", __base__=bases))
 
 
 @dataclass(frozen=True, slots=True)

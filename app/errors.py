@@ -7,6 +7,7 @@
     │   ├── UnsupportedMediaType    a body in a form that is not taken
     │   ├── RequestTooLarge         more of something than is taken
     │   ├── ExpectationFailed       an Expect that is not known
+    │   ├── MisdirectedRequest      a host name that is not this server's
     │   └── FeatureDisabled         something of MLflow's that is not here
     ├── ArtifactNotFound
     ├── UploadNotFound              no such upload to this path is open
@@ -14,9 +15,16 @@
     ├── PathConflict                a file is where a directory must be, or the reverse
     ├── PreconditionFailed          the artifact is not in the state that was demanded
     ├── RangeNotSatisfiable         no byte of the artifact lies in the range (storage.base)
+    ├── Unauthenticated             nobody knows who the caller is
     ├── NotPermitted                the caller may not do this
     ├── NotSupported                this storage has no such power
     ├── UploadInterrupted           the client went away in the middle of a body
+    ├── TransferTooSlow             the client sends or takes next to nothing
+    ├── QuotaExceeded               the caller's part of the storage is used up
+    ├── TryLater                    sent again later, the same may succeed
+    │   ├── TooManyRequests         from this caller
+    │   ├── ServerBusy              from all callers together
+    │   └── IdentityUnavailable     who the caller is cannot be found out now
     └── StorageError                the storage's fault, not the caller's
         ├── StorageFull
         ├── StorageUnavailable
@@ -83,6 +91,14 @@ class PreconditionFailed(ArtifactError):
     """A condition that the caller set on the current artifact does not hold."""
 
 
+class MisdirectedRequest(InvalidRequest):
+    """The request is for a host that this server does not serve."""
+
+
+class Unauthenticated(ArtifactError):
+    """There is no credential, or none that is known or holds any more."""
+
+
 class NotPermitted(ArtifactError):
     """The server's configuration does not let the caller do this."""
 
@@ -93,6 +109,35 @@ class NotSupported(ArtifactError):
 
 class UploadInterrupted(ArtifactError):
     """The client broke off before the whole body had arrived."""
+
+
+class TransferTooSlow(ArtifactError):
+    """The client sends a body, or takes one, slower than is waited for."""
+
+
+class QuotaExceeded(ArtifactError):
+    """The artifacts below a prefix take all the room that the operator gave them."""
+
+
+class TryLater(ArtifactError):
+    """The request is fine, but not now."""
+
+    def __init__(self, message: str, seconds: float = 5) -> None:
+        """`seconds`: after how many it may be sent again."""
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class TooManyRequests(TryLater):
+    """The caller asks more at once, or in a second, than one caller may."""
+
+
+class ServerBusy(TryLater):
+    """The server has as many transfers as it may have."""
+
+
+class IdentityUnavailable(TryLater):
+    """What is needed to find out who the caller is cannot be had now."""
 
 
 class StorageError(ArtifactError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 
 from pydantic.fields import FieldInfo
 
@@ -32,3 +33,11 @@ def without_password(value: object) -> object:
     """A setting's value as it may be shown: a password that somebody put into a URL is left out."""
     # Up to the last @: what is meant for a secret key may hold any character.
     return re.sub(r"(//[^/@:]*):.*@", r"\1:***@", value) if isinstance(value, str) else value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own, which nobody else reaches."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

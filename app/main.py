@@ -9,20 +9,41 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__, malloc
-from app.api import artifacts, docs, mlflow, problems, system
+from app.api import artifacts, docs, mlflow, openapi, problems, system
 from app.api.access import Access
+from app.api.authentication import Authentication, public_paths
 from app.api.direct import DirectGateway
 from app.api.forwarded import Forwarded
 from app.api.gateway import Gateway
+from app.api.hosts import ANY_ADDRESS, Hosts
+from app.api.limits import Limits
+from app.api.pace import Pace
+from app.api.quotas import Quotas
 from app.api.target import RawTarget
 from app.api.threads import StorageThreads, finished
-from app.config import Settings, settings_class
+from app.api.visits import Visits
+from app.audit import AuditLog
+from app.identity.identities import Identities
+from app.reload import reloading
+from app.settings import Settings, names, quotas_of, settings_class
 from app.storage import registry
 from app.storage.base import Storage
 
 logger = logging.getLogger(__name__)
+
+_QUOTA_SECONDS = 60
+_CORS_REQUEST_HEADERS = [
+    *("Authorization", "Content-Type", "Content-MD5", "Content-Digest", "Repr-Digest", "Want-Repr-Digest"),
+    *("Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range"),
+    "X-Request-Id",
+]
+_CORS_RESPONSE_HEADERS = [
+    *("ETag", "Content-Range", "Accept-Ranges", "Content-Disposition", "Location", "Repr-Digest"),
+    *("Retry-After", "X-Request-Id"),
+]
 
 
 def open_storage(settings: Settings, *, prepare: bool) -> Storage:
@@ -48,15 +69,28 @@ def open_app(values: Mapping[str, Any]) -> FastAPI:
 
 
 def create_app(settings: Settings, storage: Storage) -> FastAPI:
-    """The application over `storage`, which it closes when it ends."""
+    """The application over `storage`, which it closes when it ends. Raises `InvalidAccessFile`, `OSError`."""
+    identities = Identities(settings.access_file)
+    audit = AuditLog(settings.audit_log)
     threads = StorageThreads(settings.storage_threads)
     access = Access(read_only=settings.read_only, no_delete=settings.no_delete)
-    direct = DirectGateway(storage, threads, access, storage.direct if settings.presign else None)
+    limits = Limits(
+        transfers=settings.max_transfers,
+        transfers_per_identity=settings.max_transfers_per_identity,
+        requests_per_second=settings.max_requests_per_second,
+    )
+    direct = DirectGateway(storage, threads, access, limits, storage.direct if settings.presign else None)
+    quotas = Quotas(quotas_of(settings.quotas), storage.usage, threads)
+    pace = Pace(settings.min_transfer_rate, settings.transfer_patience)
     gateway = Gateway(
         storage,
         threads,
         access,
         direct,
+        limits,
+        quotas,
+        max_size=settings.max_artifact_size,
+        pace=pace,
         redirect_above=settings.presign_redirect_above,
         accel_redirect=settings.accel_redirect,
     )
@@ -64,12 +98,18 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         interval = min(settings.sweep_interval, storage.sweep_every or settings.sweep_interval)
-        sweeper = asyncio.create_task(_sweep(storage, threads, interval))
-        yield
-        sweeper.cancel()
-        await finished(sweeper)
+        tasks = [
+            asyncio.create_task(_sweep(storage, threads, interval)),
+            asyncio.create_task(quotas.keep_measured(_QUOTA_SECONDS)),
+        ]
+        with reloading(identities, audit):
+            yield
+        for task in tasks:
+            task.cancel()
+            await finished(task)
         threads.close()
         storage.close()
+        audit.close()
 
     app = FastAPI(
         title="artifact-proxy",
@@ -83,12 +123,49 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
     app.include_router(system.router(direct=direct.enabled))
     app.include_router(artifacts.router(gateway))
     for name_prefix in mlflow.PREFIXES:
-        app.include_router(mlflow.router(gateway, direct, name_prefix))
+        app.include_router(
+            mlflow.router(gateway, direct, name_prefix, max_json=settings.max_json_size, pace=pace)
+        )
     docs.install(app)
+    openapi.install(app)
     problems.install(app)
-    app.add_middleware(RawTarget, static_prefix=settings.static_prefix, root_path=settings.root_path)
-    app.add_middleware(Forwarded, trusted=settings.forwarded_allow_ips)
+    _surround(app, settings, identities, audit, limits)
     return app
+
+
+def _surround(
+    app: FastAPI, settings: Settings, identities: Identities, audit: AuditLog, limits: Limits
+) -> None:
+    """The layers that every request passes, from the innermost to the outermost."""
+    public = public_paths(settings.static_prefix)
+    origins = names(settings.cors_allowed_origins)
+    app.add_middleware(RawTarget, static_prefix=settings.static_prefix, root_path=settings.root_path)
+    app.add_middleware(Authentication, identities=identities, limits=limits, public=public)
+    if origins:
+        # Before anybody is asked for credentials, which a browser's own question does not have.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=problems.METHODS,
+            allow_headers=_CORS_REQUEST_HEADERS,
+            expose_headers=_CORS_RESPONSE_HEADERS,
+        )
+    app.add_middleware(Hosts, allowed=_hosts(settings, identities), origins=origins, public=public)
+    app.add_middleware(Visits, audit=audit)
+    app.add_middleware(Forwarded, trusted=settings.forwarded_allow_ips)
+
+
+def _hosts(settings: Settings, identities: Identities) -> list[str] | None:
+    """By which host names the server may be called; None for any.
+
+    A page that has its own name mean this server gets nothing from it without a credential, so names
+    matter where none is asked for, or where the address that asks is one: that of a trusted proxy.
+    """
+    if settings.allowed_hosts:
+        return names(settings.allowed_hosts)
+    return (
+        None if identities.required and not identities.headers else [ANY_ADDRESS, "localhost", settings.host]
+    )
 
 
 async def _sweep(storage: Storage, threads: StorageThreads, interval: float) -> None:

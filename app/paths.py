@@ -9,7 +9,9 @@ take a backslash for a slash: a path is refused if any such reading of it would 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Self
 from urllib.parse import quote, unquote_to_bytes
 
@@ -26,6 +28,7 @@ RESERVED_PREFIX = ".artifact-proxy"
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SLASH = re.compile("/")
 _SEPARATOR = re.compile(r"[/\\]")
 _SCHEME_OR_DRIVE = re.compile(r"file:.*|[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
@@ -82,6 +85,20 @@ class ArtifactPath:
         return [ArtifactPath(self.segments[:depth]) for depth in range(1, len(self.segments))]
 
     @property
+    def readings(self) -> tuple[tuple[str, ...], ...]:
+        """The path's segments, and those that it has to whoever decodes it again or splits at backslashes.
+
+        So permissions hold as well for storage that takes `a\\b` for `a/b`.
+        """
+        text = str(self)
+        if "%" not in text and "\\" not in text:
+            return (self.segments,)
+        others = (
+            tuple(split.split(reading)) for reading in _decodings(text) for split in (_SLASH, _SEPARATOR)
+        )
+        return tuple(dict.fromkeys((self.segments, *others)))
+
+    @property
     def url(self) -> str:
         """The path percent-encoded for a URL, the inverse of `from_url`."""
         return quote(str(self))
@@ -122,17 +139,23 @@ def _judge(text: str) -> tuple[str, ...]:
         raise _refusal(text, f"it has more than {MAX_SEGMENTS} segments")
     if any(len(segment.encode()) > MAX_SEGMENT_BYTES for segment in segments):
         raise _refusal(text, f"a segment is longer than {MAX_SEGMENT_BYTES} bytes")
-    reading = text
-    while "%" in reading:
-        try:
-            further = unquote_to_bytes(reading).decode()
-        except UnicodeDecodeError:
-            raise _refusal(text, "decoded once more, it is not valid UTF-8") from None
-        if further == reading:
-            break
-        _judge_reading(further, text)
-        reading = further
+    try:
+        for reading in islice(_decodings(text), 1, None):
+            _judge_reading(reading, text)
+    except UnicodeDecodeError:
+        raise _refusal(text, "decoded once more, it is not valid UTF-8") from None
     return segments
+
+
+def _decodings(text: str) -> Iterator[str]:
+    """The text, and what comes of decoding it again and again. Raises `UnicodeDecodeError`."""
+    yield text
+    while "%" in text:
+        further = unquote_to_bytes(text).decode()
+        if further == text:
+            return
+        yield further
+        text = further
 
 
 def _judge_reading(reading: str, text: str) -> None:

@@ -2,46 +2,113 @@
 
 The parser takes `Upgrade` for the end of HTTP and drops the body behind it, which for a PUT with
 `Upgrade: h2c` (Java's client sends that by default) means an empty artifact. It gives trailers out
-as headers. It collects a head of any size, and cuts a fragment off the target. Its errors are made
-ours here, too.
+as headers. It collects a head of any size, cuts a fragment and a host off the target, and lets
+framing through that others on the way may read otherwise. Its errors are made ours here, too.
 """
 
 from __future__ import annotations
 
+import asyncio
 import http
 import json
+import re
+from typing import Any, NamedTuple
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-MAX_HEAD_BYTES = 64 * 1024
-"""More than any client of ours needs; counted as a head goes on from one read to the next."""
+from app.api.headers import DEFAULT_POLICY
+from app.api.pace import Pace
+from app.linger import LingeringTransport
+
+DISCARD_SECONDS = 30.0
+"""For so long the rest of a body is read that nobody wants any more, so that the connection may stay."""
+_REQUEST_LINE = re.compile(rb"(?:\A|\n)(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) \S+ HTTP/1\.[01]\r?\n")
+_KNOWN_METHODS = {b"GET", b"HEAD", b"PUT", b"POST", b"DELETE", b"OPTIONS", b"TRACE", b"PATCH"}
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+
+
+class Refusal(NamedTuple):
+    status: int
+    message: str
+
+
+MALFORMED = Refusal(400, "This is not valid HTTP/1.1; the connection is closed.")
+
+
+class RefusedHead(Exception):
+    """Ends the parsing of a head; the parser wraps it in an error of its own."""
 
 
 class HttpProtocol(HttpToolsProtocol):
     _in_head = False
     _head_bytes = 0
+    _read_bytes = 0
+    _saw_body = False
+    _refusal: Refusal | None = None
+    _discarding: asyncio.TimerHandle | None = None
+
+    def __init__(self, *arguments: Any, max_target: int, max_head: int, pace: Pace, **options: Any) -> None:
+        """`max_target` and `max_head`: bytes of a request target, and of all that stands before a body or
+        behind it; `pace`: at which clients must take answers."""
+        super().__init__(*arguments, **options)
+        self._max_target = max_target
+        self._max_head = max_head
+        self._pace = pace
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        lingering = LingeringTransport(transport, self.loop, self._pace, self._expects_more, self._breaks_off)
+        super().connection_made(lingering)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_discarding()
+        super().connection_lost(exc)
+
+    def _expects_more(self) -> bool:
+        return self._in_head or self._refusal is not None or (self.cycle is not None and self.cycle.more_body)
+
+    def _breaks_off(self) -> bool:
+        return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+
+    def _has_answered(self) -> bool:
+        """Whether the client would take another answer for a part of an earlier one, or for that to its next
+        request."""
+        cycle = self.cycle
+        return bool(self.pipeline) or (
+            cycle is not None and cycle.response_started and (cycle.more_body or not cycle.response_complete)
+        )
 
     def data_received(self, data: bytes) -> None:
+        assert isinstance(self.transport, LingeringTransport)
+        if self._refusal is not None or self.transport.is_closing():
+            self.transport.drop(len(data))
+            return
         self._unset_keepalive_if_required()
-        went_on = self._in_head
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._decline_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserInvalidMethodError:
+            line = _REQUEST_LINE.search(data)
+            unknown = line is not None and line["method"] not in _KNOWN_METHODS
+            self._refuse(_not_implemented(line["method"]) if line and unknown else MALFORMED)
         except httptools.HttpParserError:
-            self.send_400_response("This is not valid HTTP/1.1; the connection is closed.")
+            self._refuse(self._refusal or MALFORMED)
         else:
-            if self._in_head:
-                self._head_bytes += len(data) if went_on else 0
-                if self._head_bytes > MAX_HEAD_BYTES:
-                    self._refuse(431, f"The request's head is larger than {MAX_HEAD_BYTES} bytes; send less.")
+            # What is no body, a trailer too, is collected by the parser.
+            self._read_bytes = 0 if self._saw_body else self._read_bytes + len(data)
+            self._saw_body = False
+            if self._read_bytes > self._max_head:
+                self._refuse(self._large_head())
+
+    def _large_head(self) -> Refusal:
+        return Refusal(431, f"The request's head is larger than {self._max_head} bytes; send less.")
 
     def _decline_upgrade(self, rest: bytes) -> None:
         """Starts the request anew without `Upgrade`, which a server may ignore (RFC 9110, 7.8)."""
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self._refuse(501, "CONNECT is not implemented; this server is no proxy of that kind.")
+            self._refuse(_not_implemented(method))
             return
         lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
         lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
@@ -51,41 +118,108 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head = True
+        self._in_head = self._saw_body = True  # what came before belongs to another request
         self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         if b"#" in url:  # would be cut off, and another artifact be meant than was named
             raise ValueError("a fragment is no part of a request target")
         super().on_url(url)
+        if len(self.url) > self._max_target:
+            self._stop(Refusal(414, f"The request target is longer than {self._max_target} bytes."))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # what comes behind the body are trailers, which nobody asked for
             super().on_header(name, value)
+            self._head_bytes += len(name) + len(value) + 4
+            if self._head_bytes > self._max_head:
+                self._stop(self._large_head())
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         if not self.parser.should_upgrade():
+            self._judge_head()
             super().on_headers_complete()
 
+    def _judge_head(self) -> None:
+        version = self.parser.get_http_version()
+        if version not in {"1.0", "1.1"}:
+            self._stop(Refusal(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."))
+        codings = self._values(b"transfer-encoding")
+        if codings and (version == "1.0" or [coding.lower() for coding in codings] != [b"chunked"]):
+            self._stop(
+                Refusal(400, "No Transfer-Encoding but one chunked is accepted, and none in HTTP/1.0.")
+            )
+        hosts = self._values(b"host")
+        if len(hosts) > 1 or (not hosts and version == "1.1"):
+            self._stop(Refusal(400, f"There are {len(hosts)} Host headers; send one."))
+        absolute = _ABSOLUTE.fullmatch(self.url)
+        if absolute:
+            if not absolute[1] or b"@" in absolute[1]:
+                self._stop(Refusal(400, "A URL as request target needs a host, and no credentials."))
+            # What the target says counts (RFC 9112, section 3.2.2).
+            self.url = absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
+            self.headers[:] = [header for header in self.headers if header[0] != b"host"]
+            self.headers.append((b"host", absolute[1]))
+        elif not self.url.startswith(b"/") and self.url != b"*":
+            self._stop(Refusal(400, "The request target is neither a path nor a URL."))
+
+    def _values(self, name: bytes) -> list[bytes]:
+        return [value for given, value in self.headers if given == name]
+
     def on_body(self, body: bytes) -> None:
+        self._saw_body = True
         if not self.parser.should_upgrade():
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
+            # Also if the answer is complete already, after which uvicorn takes no notice.
+            self.cycle.more_body = False
+            self._stop_discarding()
             super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(400, msg)
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
+            self._discarding = self.loop.call_later(DISCARD_SECONDS, self.transport.close)
 
-    def _refuse(self, status: int, message: str) -> None:
+    def _stop_discarding(self) -> None:
+        if self._discarding is not None:
+            self._discarding.cancel()
+            self._discarding = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        assert isinstance(self.transport, LingeringTransport)
+        self.transport.watch()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(Refusal(400, msg))
+
+    def _stop(self, refusal: Refusal) -> None:
+        self._refusal = refusal
+        raise RefusedHead
+
+    def _refuse(self, refusal: Refusal) -> None:
         """Answers before there is a request, in the form of all our errors, and closes."""
-        self.logger.warning("Closed a connection with %d %s.", status, http.HTTPStatus(status).phrase)
+        self._refusal = refusal
+        status, message = refusal
+        peer = self.client[0] if self.client else "?"
+        phrase = http.HTTPStatus(status).phrase
+        self.logger.warning("Closed a connection of %s with %d %s: %s", peer, status, phrase, message)
+        if self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body:
+            # What was asked before is done, and its answer is the last one.
+            self.cycle.keep_alive = False
+            return
+        if self._has_answered():
+            self.transport.close()
+            return
         code = "NOT_IMPLEMENTED" if status == 501 else "MALFORMED_REQUEST"
         body = json.dumps({"error_code": code, "message": message}).encode()
         headers = [
             *self.server_state.default_headers,
+            (b"content-security-policy", DEFAULT_POLICY.encode()),
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
@@ -93,3 +227,7 @@ class HttpProtocol(HttpToolsProtocol):
         lines = [b"%b: %b\r\n" % header for header in headers]
         self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
         self.transport.close()
+
+
+def _not_implemented(method: bytes) -> Refusal:
+    return Refusal(501, f"The method {method.decode('ascii')[:20]!r} is not implemented here.")

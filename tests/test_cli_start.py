@@ -252,7 +252,7 @@ class TestListen:
     def test_an_address_that_is_not_of_this_machine_is_explained(
         self, refused: Refused, root: str, host: str
     ) -> None:
-        message = refused("--host", host, "--default-artifact-root", root)
+        message = refused("--host", host, "--default-artifact-root", root, "--insecure-no-auth")
         assert repr(host) in message
         assert "choose another address" in message
 

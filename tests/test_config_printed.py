@@ -11,7 +11,8 @@ import pytest
 from pydantic import BaseModel, Field, SecretStr
 
 from app import config
-from app.config import Settings, load
+from app.config import load
+from app.settings import Settings
 from app.storage import registry
 from tests.support.configuration import plain, refusal, write, written
 

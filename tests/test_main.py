@@ -9,9 +9,9 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from app import config
 from app.main import create_app
 from app.paths import ArtifactPath
+from app.settings import Settings, settings_class
 from app.storage.base import ByteRange, Download, Entry
 from app.storage.local import LocalSettings, LocalStorage, open_storage
 from tests.support.artifacts import put
@@ -22,8 +22,8 @@ def opened(root: Path) -> LocalStorage:
     return open_storage(str(root), LocalSettings.model_validate({}), read_only=False)
 
 
-def settings(**values: Any) -> config.Settings:
-    return config.settings_class()(**values)
+def settings(**values: Any) -> Settings:
+    return settings_class()(**values)
 
 
 def test_the_sweeper_goes_on_after_any_failure(
@@ -63,7 +63,7 @@ def test_a_defect_is_a_500_in_json_that_shows_nothing_of_it(
     transport = httpx.ASGITransport(create_app(settings(), storage), raise_app_exceptions=False)
 
     async def main() -> None:
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             answer = await client.get("/v1/artifacts/a")
         assert answer.status_code == 500
         assert answer.json()["error_code"] == "INTERNAL_ERROR"
@@ -81,7 +81,7 @@ def test_a_storage_failure_is_logged_with_its_cause_and_answered_without_it(
     root.rename(tmp_path / "elsewhere")
 
     async def main() -> None:
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             answer = await client.get("/v1/artifacts/a")
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
@@ -106,7 +106,7 @@ def test_direct_transfers_are_announced_where_the_storage_has_them_and_the_opera
     transport = httpx.ASGITransport(create_app(settings(presign=wanted), storage))
 
     async def main() -> None:
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             for api in ("api", "ajax-api"):
                 info = (await client.get(f"/{api}/3.0/mlflow/server-info")).json()
                 for power in ("multipart_uploads_enabled", "multipart_downloads_enabled"):

@@ -1,4 +1,7 @@
-"""The two nginx configurations are valid, and one in all but what makes them different."""
+"""The complete nginx configurations are valid, and one in all but what makes them different.
+
+nginx-tracking.conf is a part of nginx.conf where it is wanted, and is judged as such.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from tests.support.private_authority import private_authority
 
 TEMPLATES = ("nginx.conf", "nginx-migration.conf")
 TEXTS = {name: (ROOT / "config" / name).read_text("utf-8") for name in TEMPLATES}
+TRACKING = (ROOT / "config" / "nginx-tracking.conf").read_text("utf-8")
 HEAD = TEXTS["nginx.conf"].split("\n\nworker_processes")[0]
 PIECE = re.compile(r"""#[^\n]*|(?:\$\{\w+\}|"[^"]*"|'[^']*'|[^\s;{}"'])+|[;{}]""")
 FORWARDED = "http / proxy_set_header"
@@ -30,6 +34,7 @@ ONLY_IN_FRONT_OF_ARTIFACTS = (
     "http / server / error_page 404 @not_found",
     "http / server / location @not_found / ",
     "http / server / location @unsatisfiable / ",
+    "http / include ${NGINX_STATE}/servers/*.conf",
 )
 ONLY_IN_FRONT_OF_BOTH = (
     "http / upstream tracking_server / ",
@@ -99,12 +104,37 @@ def test_whoever_sets_a_header_for_the_servers_sets_them_all(template: str) -> N
     """nginx takes those of the block around it only where a block has none of its own."""
     found = list(directives(TEXTS[template]))
     common = {each.removeprefix("http / ") for each in found if each.startswith(FORWARDED)}
-    assert len(common) == 8
+    assert len(common) == 10
     blocks = {each.rpartition(" / ")[0] for each in found if " / proxy_set_header " in each} - {"http"}
     assert len(blocks) == (template == "nginx-migration.conf")
+    require_all(common, blocks, found)
+
+
+def test_whoever_sets_one_in_front_of_the_tracking_server_sets_them_all_too() -> None:
+    common = {
+        each.removeprefix("http / ") for each in directives(TEXTS["nginx.conf"]) if each.startswith(FORWARDED)
+    }
+    found = list(directives(TRACKING))
+    require_all(common, {"server / location /", "server / location = /_identity"}, found)
+    assert 'server / location / / proxy_set_header Authorization ""' in found
+
+
+def require_all(common: set[str], blocks: set[str], found: list[str]) -> None:
     for block in blocks:
         own = {each.removeprefix(f"{block} / ") for each in found if each.startswith(f"{block} / ")}
         assert common <= own
+
+
+def test_all_that_nginx_answers_by_itself_is_json_and_is_taken_for_nothing_else() -> None:
+    answers = re.compile(r"^( +)return \d{3} '\{.*?\}';$", re.MULTILINE)
+    for text in (*TEXTS.values(), TRACKING):
+        locations = re.findall(r"^    ( *)location [^{]+ \{\n(.*?)^    \1\}$", text, re.MULTILINE | re.DOTALL)
+        answering = [body for _, body in locations if answers.search(body)]
+        assert len(answering) > 2
+        for body in answering:
+            assert "default_type application/json;" in body
+            said = body.count("add_header X-Content-Type-Options nosniff always;")
+            assert said == len(answers.findall(body))
 
 
 def variables(text: str) -> set[str]:
@@ -120,6 +150,13 @@ def test_every_variable_is_explained_and_filled_in(template: str) -> None:
         assert re.search(r"^#   TRACKING_SERVER  ", TEXTS[template], re.MULTILINE)
     assert variables(TEXTS[template]) <= explained
     assert variables(configuration(template)) == set(), "the script has a value for each"
+
+
+@pytest.mark.usefixtures("envsubst")
+def test_every_variable_of_the_tracking_servers_part_is_explained_there_or_in_front_of_all() -> None:
+    explained = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", TRACKING.partition("\n\nupstream")[0] + HEAD))
+    assert {"TRACKING_LISTEN", "TRACKING_SERVER"} < variables(TRACKING) <= explained
+    assert variables(configuration("nginx-tracking.conf")) == set()
 
 
 def test_every_variable_that_is_explained_is_used() -> None:
@@ -193,3 +230,22 @@ def test_a_newer_nginx_takes_replicas_that_a_name_stands_for(tmp_path: Path, tls
     text = usable("nginx.conf", tmp_path, ARTIFACT_PROXY_SERVERS="server artifact-proxy:5500 resolve;")
     said = judged(newer_nginx(), text.replace("#tls ", "") if tls else text, tmp_path)
     assert "warn" not in said
+
+
+@pytest.mark.usefixtures("envsubst")
+@pytest.mark.parametrize("tls", [False, True])
+def test_nginx_takes_the_tracking_servers_part_as_its_head_tells(
+    need: Callable[[str], str], tmp_path: Path, tls: bool
+) -> None:
+    (tmp_path / "servers").mkdir()
+    port, tls_port = free_ports(2)
+    ports = {"TRACKING_LISTEN": f"127.0.0.1:{port}", "TRACKING_TLS_LISTEN": f"127.0.0.1:{tls_port}"}
+    texts = {
+        name: usable(name, tmp_path, **ports).replace("#tls ", "" if tls else "#tls ")
+        for name in ("nginx.conf", "nginx-tracking.conf")
+    }
+    (tmp_path / "servers" / "tracking.conf").write_text(texts["nginx-tracking.conf"])
+    assert "warn" not in judged(need("nginx"), texts["nginx.conf"], tmp_path)
+    (tmp_path / "servers" / "tracking.conf").write_text("listens;")
+    with pytest.raises(AssertionError, match="listens"):
+        judged(need("nginx"), texts["nginx.conf"], tmp_path)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ from tests.support.server import Server
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+TOKENS = re.findall(r"^artifact-proxy (token new .*)$", README, re.MULTILINE)
 
 
 def test_there_are_curl_examples() -> None:
@@ -30,7 +33,7 @@ def test_every_curl_example_works(
 ) -> None:
     need("curl")
     need("openssl")
-    server = serve()
+    server = serve(*access_flags(tmp_path) if ".token" in script else ())
     (tmp_path / "model.bin").write_bytes(bytes(range(256)) * 100)
     commands = script.replace("http://127.0.0.1:5500", server.url).replace("curl ", "curl --fail -sS ")
     assert server.url in commands
@@ -38,6 +41,18 @@ def test_every_curl_example_works(
         ["bash", "-euo", "pipefail", "-c", commands], cwd=tmp_path, capture_output=True, check=False
     )
     assert result.returncode == 0, result.stderr.decode()
+
+
+def access_flags(directory: Path) -> tuple[str, str]:
+    """Those of a server for the tokens that the README makes, which are made here."""
+    for command in TOKENS:
+        subprocess.run([sys.executable, "-m", "app", *shlex.split(command)], cwd=directory, check=True)
+    return "--access-file", str(directory / "access.toml")
+
+
+def test_an_example_needs_a_token() -> None:
+    assert [script for script in EXAMPLES if ".token" in script]
+    assert len(TOKENS) == 2
 
 
 def test_the_table_of_settings_is_complete_and_has_the_defaults() -> None:
@@ -65,7 +80,7 @@ def test_the_example_configuration_has_every_setting_at_its_default() -> None:
 
 
 def test_links_in_the_documents_lead_somewhere() -> None:
-    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+    for document in (ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text("utf-8")):
             if "://" not in target:
                 assert (document.parent / target).exists(), (document, target)

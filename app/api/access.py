@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from collections.abc import Callable
 
+from starlette.requests import Request
+
+from app.api.visit import visit_of
 from app.errors import NotPermitted
+from app.identity.permissions import Action, Permissions
 from app.paths import ArtifactPath
-
-
-class Action(Enum):
-    READ = "read"
-    LIST = "list"
-    WRITE = "write"
-    DELETE = "delete"
+from app.storage.base import Entry
 
 
 class Access:
@@ -23,10 +21,61 @@ class Access:
         if read_only:
             self._forbidden |= {Action.WRITE: "--read-only", Action.DELETE: "--read-only"}
 
-    def require(self, action: Action, path: ArtifactPath) -> None:
-        """Raises `NotPermitted` unless `action` is allowed at `path`."""
+    def require(self, request: Request, action: Action, path: ArtifactPath) -> None:
+        """Raises `NotPermitted` unless the caller may do `action` at `path`.
+
+        Deleting takes the permission for all that could be below the path, whether it is there or not.
+        """
+        permissions = self._decide(request, action, path)
+        permitted = (
+            permissions.permit_all_below(action, path)
+            if action is Action.DELETE
+            else permissions.permit(action, path)
+        )
+        if not permitted:
+            raise _refusal(action, path)
+
+    def require_some(self, request: Request, action: Action, directory: ArtifactPath) -> None:
+        """Raises `NotPermitted` unless the caller may do `action` somewhere at or below the directory."""
+        permissions = self._decide(request, action, directory)
+        if not (permissions.permit(action, directory) or permissions.lead_below(action, directory)):
+            raise _refusal(action, directory)
+
+    def require_listing(
+        self, request: Request, directory: ArtifactPath, *, recursive: bool
+    ) -> Callable[[Entry], bool] | None:
+        """Which entries of the directory the caller may see; None for all.
+
+        A directory in which the caller may list something shows as much of itself as leads there, but not
+        all that is below it at once. Raises `NotPermitted` where there is nothing of that kind.
+        """
+        permissions = self._decide(request, Action.LIST, directory)
+        if permissions.permit_all_below(Action.LIST, directory):
+            return None
+        if not permissions.permit(Action.LIST, directory) and (
+            recursive or not permissions.lead_below(Action.LIST, directory)
+        ):
+            raise _refusal(Action.LIST, directory)
+
+        def visible(entry: Entry) -> bool:
+            return permissions.permit(Action.LIST, entry.path) or (
+                entry.is_dir and permissions.lead_below(Action.LIST, entry.path)
+            )
+
+        return visible
+
+    def _decide(self, request: Request, action: Action, path: ArtifactPath) -> Permissions:
+        visit = visit_of(request)
+        visit.action, visit.path = action, path
         flag = self._forbidden.get(action)
         if flag is not None:
             raise NotPermitted(
                 f"This server runs with {flag}, so it refuses to {action.value} {str(path)!r}."
             )
+        assert visit.identity is not None, "no request comes here past the authentication"
+        return visit.identity.permissions
+
+
+def _refusal(action: Action, path: ArtifactPath) -> NotPermitted:
+    place = "the artifact root" if path.is_root else repr(str(path))
+    return NotPermitted(f"You may not {action.value} {place}; ask who runs this server for the permission.")

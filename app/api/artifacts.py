@@ -58,7 +58,7 @@ def router(gateway: Gateway) -> APIRouter:
             )
             return listing.model_dump_json()
 
-        body = await gateway.listing(directory, page, recursive=recursive, after=after)
+        body = await gateway.listing(request, directory, page, recursive=recursive, after=after)
         return Response(body, media_type="application/json")
 
     @routes.get(

@@ -9,31 +9,39 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from app.api.pace import UNHURRIED, Pace, watched
 from app.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType, UploadInterrupted
 
 MAX_JSON_BYTES = 1024 * 1024
 _QUICK_BYTES = 64 * 1024
+_MAX_VALUES = 200_000
+"""Several times what completes the largest multipart upload."""
 
 M = TypeVar("M", bound=BaseModel)
 
 
-async def read_json(request: Request, model: type[M], limit: int = MAX_JSON_BYTES) -> M:
+async def read_json(
+    request: Request, model: type[M], limit: int = MAX_JSON_BYTES, pace: Pace = UNHURRIED
+) -> M:
     """The body of at most `limit` bytes as `model`.
 
-    Raises `UnsupportedMediaType`, `RequestTooLarge`, and `InvalidRequest` for everything that two
-    parsers could understand differently.
+    Raises `UnsupportedMediaType`, `RequestTooLarge`, `TransferTooSlow`, and `InvalidRequest` for everything
+    that two parsers could understand differently.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise UnsupportedMediaType(
             f"The Content-Type {media_type!r} is not accepted here; send application/json."
         )
-    body = await _read(request, limit)
+    body = await _read(request, limit, pace)
     # Parsing much takes long, and others wait for the event loop.
     return await asyncio.to_thread(_parsed, body, model) if len(body) > _QUICK_BYTES else _parsed(body, model)
 
 
 def _parsed(body: bytearray, model: type[M]) -> M:
+    # Each value takes many times more memory than its bytes here, before the model can refuse it.
+    if sum(map(body.count, b",[{")) > _MAX_VALUES:
+        raise InvalidRequest("The JSON body has more values than any request needs.")
     try:
         value = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         json.dumps(value, ensure_ascii=False).encode()  # fails where an escape is half a character
@@ -48,13 +56,19 @@ def _parsed(body: bytearray, model: type[M]) -> M:
         raise InvalidRequest(f"The body is not valid JSON in UTF-8: {error}.") from None
 
 
-async def _read(request: Request, limit: int) -> bytearray:
+async def _read(request: Request, limit: int, pace: Pace) -> bytearray:
     body = bytearray()
     try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > limit:
-                raise RequestTooLarge(f"The JSON body is larger than {limit} bytes; send a smaller one.")
+        if int(request.headers.get("content-length", 0)) > limit:
+            raise RequestTooLarge(f"The JSON body is larger than {limit} bytes; send a smaller one.")
+        async with watched(pace) as watch:
+            watch.waits()
+            async for piece in request.stream():
+                watch.moved(len(piece))
+                body += piece
+                if len(body) > limit:
+                    raise RequestTooLarge(f"The JSON body is larger than {limit} bytes; send a smaller one.")
+                watch.waits()
     except ClientDisconnect:
         raise UploadInterrupted("The client broke off before the whole body had arrived.") from None
     return body

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.api.access import Access, Action
+from starlette.requests import Request
+
+from app.api.access import Access
 from app.api.headers import content_disposition
+from app.api.limits import Limits
 from app.api.threads import StorageThreads
 from app.errors import NotSupported
+from app.identity.permissions import Action
 from app.paths import ArtifactPath
 from app.storage.base import DirectTransfers, Entry, MultipartUpload, Storage, UploadedPart
 
@@ -21,22 +25,28 @@ NO_MULTIPART_DOWNLOAD = "Multipart download is not supported for the current art
 
 class DirectGateway:
     def __init__(
-        self, storage: Storage, threads: StorageThreads, access: Access, direct: DirectTransfers | None
+        self,
+        storage: Storage,
+        threads: StorageThreads,
+        access: Access,
+        limits: Limits,
+        direct: DirectTransfers | None,
     ) -> None:
         """Without `direct` every method raises `NotSupported`."""
         self._storage = storage
         self._threads = threads
         self._access = access
+        self._limits = limits
         self._direct = direct
 
     @property
     def enabled(self) -> bool:
         return self._direct is not None
 
-    async def download(self, path: ArtifactPath) -> tuple[str, Entry]:
+    async def download(self, request: Request, path: ArtifactPath) -> tuple[str, Entry]:
         """A URL from which the artifact can be downloaded for a while, and what it is."""
+        self._access.require(request, Action.READ, path)
         direct = self._require(NO_MULTIPART_DOWNLOAD)
-        self._access.require(Action.READ, path)
 
         def presigned() -> tuple[str, Entry]:
             entry = self._storage.stat(path)
@@ -45,10 +55,10 @@ class DirectGateway:
 
         return await self._threads.run(presigned)
 
-    async def redirect(self, path: ArtifactPath, above: int) -> str | None:
+    async def redirect(self, request: Request, path: ArtifactPath, above: int) -> str | None:
         """The URL of `download` for an artifact of more than `above` bytes; None for any other."""
+        self._access.require(request, Action.READ, path)
         direct = self._require(NO_MULTIPART_DOWNLOAD)
-        self._access.require(Action.READ, path)
 
         def presigned() -> str | None:
             entry = self._storage.stat(path)
@@ -57,19 +67,26 @@ class DirectGateway:
 
         return await self._threads.run(presigned)
 
-    async def begin(self, path: ArtifactPath, parts: int) -> MultipartUpload:
+    def judge(self, request: Request, directory: ArtifactPath) -> None:
+        """Refuses, before the body is read, whoever may upload nothing to the directory."""
+        self._access.require_some(request, Action.WRITE, directory)
+        self._limits.begin_transfer(request)
+
+    async def begin(self, request: Request, path: ArtifactPath, parts: int) -> MultipartUpload:
+        self._access.require(request, Action.WRITE, path)
         direct = self._require(NO_MULTIPART_UPLOAD)
-        self._access.require(Action.WRITE, path)
         return await self._threads.run(direct.begin, path, parts)
 
-    async def complete(self, path: ArtifactPath, upload_id: str, parts: Sequence[UploadedPart]) -> None:
+    async def complete(
+        self, request: Request, path: ArtifactPath, upload_id: str, parts: Sequence[UploadedPart]
+    ) -> None:
+        self._access.require(request, Action.WRITE, path)
         direct = self._require(NO_MULTIPART_UPLOAD)
-        self._access.require(Action.WRITE, path)
         await self._threads.run(direct.complete, path, upload_id, parts)
 
-    async def abort(self, path: ArtifactPath, upload_id: str) -> None:
+    async def abort(self, request: Request, path: ArtifactPath, upload_id: str) -> None:
+        self._access.require(request, Action.WRITE, path)
         direct = self._require(NO_MULTIPART_UPLOAD)
-        self._access.require(Action.WRITE, path)
         await self._threads.run(direct.abort, path, upload_id)
 
     def _require(self, refusal: str) -> DirectTransfers:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 _PROXIED = "artifact-proxy.proxied"
+_PEER = "artifact-proxy.peer"
 
 
 class Forwarded:
@@ -24,8 +25,16 @@ class Forwarded:
         if scope["type"] == "http":
             peer = scope["client"][0] if scope.get("client") else None
             named = any(name == b"x-forwarded-for" for name, _ in scope["headers"])
+            scope[_PEER] = peer
             scope[_PROXIED] = named and peer in self._rewritten.trusted_hosts
         await self._rewritten(scope, receive, send)  # type: ignore[arg-type]
+
+
+def peer_of(scope: Scope) -> str | None:
+    """The address at the other end of the connection, which no header can change."""
+    peer = scope[_PEER]
+    assert peer is None or isinstance(peer, str)
+    return peer
 
 
 def is_proxied(request: Request) -> bool:

@@ -11,18 +11,23 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.api import conditions
-from app.api.access import Access, Action
+from app.api.access import Access
 from app.api.digests import Digests
 from app.api.direct import DirectGateway
 from app.api.forwarded import is_proxied
 from app.api.headers import artifact_headers, validators
+from app.api.limits import Limits
+from app.api.pace import UNHURRIED, Pace
+from app.api.quotas import Quotas, Reservation
 from app.api.threads import StorageThreads
 from app.api.transfer import DownloadResponse, receive
 from app.errors import (
     ExpectationFailed,
     InvalidRequest,
+    RequestTooLarge,
     UnsupportedMediaType,
 )
+from app.identity.permissions import Action
 from app.paths import ArtifactPath
 from app.storage.base import Download, Entry, RangeNotSatisfiable, Storage, Upload
 
@@ -54,16 +59,26 @@ class Gateway:
         threads: StorageThreads,
         access: Access,
         direct: DirectGateway,
+        limits: Limits,
+        quotas: Quotas,
         *,
+        max_size: int = 0,
+        pace: Pace = UNHURRIED,
         redirect_above: int = 0,
         accel_redirect: str = "",
     ) -> None:
-        """Plain downloads of more than `redirect_above` bytes are left to `direct`; 0 for none.
+        """No artifact of more than `max_size` bytes is taken; 0 for any.
+
+        Plain downloads of more than `redirect_above` bytes are left to `direct`; 0 for none.
 
         Downloads through a reverse proxy are left to it if it has the files, at its location
         `accel_redirect`.
         """
         self._direct = direct
+        self._limits = limits
+        self._quotas = quotas
+        self._max_size = max_size
+        self._pace = pace
         self._redirect_above = redirect_above
         self._accel_redirect = accel_redirect
         self._storage = storage
@@ -72,34 +87,50 @@ class Gateway:
 
     async def upload(self, request: Request, path: ArtifactPath) -> Stored:
         """Stores the request's body; what can be judged before it is read is judged before."""
-        self._access.require(Action.WRITE, path)
+        self._access.require(request, Action.WRITE, path)
         _require_plain_body(request.headers)
         digests = Digests(request.headers)
         announced = request.headers.get("content-length")
         length = None if announced is None else int(announced)
-        create = partial(
-            self._storage.create,
-            path,
-            size=length,
-            precondition=conditions.write_precondition(request.headers),
-        )
-        upload = await self._threads.acquire(create, _abort)
-        try:
-            await receive(request.stream(), length, upload, digests, self._threads)
-            digests.verify()
-            entry = await self._threads.run(upload.commit)
-        except BaseException:
-            await self._threads.run(upload.abort)
-            raise
+        self._limits.begin_transfer(request)
+        with self._quotas.reservation(path) as room:
+            judge = partial(self._judge_size, room)
+            judge(length or 0)
+            create = partial(
+                self._storage.create,
+                path,
+                size=length,
+                precondition=conditions.write_precondition(request.headers),
+            )
+            upload = await self._threads.acquire(create, _abort)
+            try:
+                await receive(
+                    request.stream(), length, upload, digests, self._threads, judge=judge, pace=self._pace
+                )
+                digests.verify()
+                entry = await self._threads.run(upload.commit)
+            except BaseException:
+                await self._threads.run(upload.abort)
+                raise
+            room.keep()
         return Stored(
             entry, upload.created, digests.response_headers() | {"ETag": conditions.entity_tag(entry)}
         )
 
+    def _judge_size(self, room: Reservation, size: int) -> None:
+        """Refuses an artifact of `size` bytes, or of that many so far, that has no room."""
+        if self._max_size and size > self._max_size:
+            raise RequestTooLarge(
+                f"The artifact is larger than the {self._max_size} bytes that this server takes."
+            )
+        room.grow_to(size)
+
     async def download(self, request: Request, path: ArtifactPath) -> Response:
         """The artifact, the range of it that was asked for, 304, or a redirect to the storage."""
-        self._access.require(Action.READ, path)
+        self._access.require(request, Action.READ, path)
+        self._limits.begin_transfer(request)
         if self._redirect_above and conditions.is_plain(request.headers):
-            url = await self._direct.redirect(path, self._redirect_above)
+            url = await self._direct.redirect(request, path, self._redirect_above)
             if url is not None:
                 return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
         if self._accel_redirect and is_proxied(request) and conditions.is_plain_to_nginx(request.headers):
@@ -161,7 +192,7 @@ class Gateway:
 
     async def head(self, request: Request, path: ArtifactPath) -> Response:
         """The answer to GET without its body, and without reading the artifact."""
-        self._access.require(Action.READ, path)
+        self._access.require(request, Action.READ, path)
         entry = await self._artifact(path)
         if conditions.is_not_modified(request.headers, entry):
             return Response(status_code=304, headers=validators(entry))
@@ -174,17 +205,23 @@ class Gateway:
 
     async def listing(
         self,
+        request: Request,
         directory: ArtifactPath,
         render: Callable[[Iterator[Entry]], T],
         *,
         recursive: bool = False,
         after: str | None = None,
     ) -> T:
-        """What `render` makes of the entries, in a storage thread. See `Storage.list`."""
-        self._access.require(Action.LIST, directory)
+        """What `render` makes of the entries that the caller may see, in a storage thread.
+
+        See `Storage.list`.
+        """
+        visible = self._access.require_listing(request, directory, recursive=recursive)
+        self._limits.begin_transfer(request)
 
         def rendered() -> T:
-            return render(self._storage.list(directory, recursive=recursive, after=after))
+            entries = self._storage.list(directory, recursive=recursive, after=after)
+            return render(entries if visible is None else filter(visible, entries))
 
         return await self._threads.run(rendered)
 
@@ -194,7 +231,8 @@ class Gateway:
             raise InvalidRequest(
                 "The artifact root itself is never deleted; name an artifact or directory below it."
             )
-        self._access.require(Action.DELETE, path)
+        self._access.require(request, Action.DELETE, path)
+        self._limits.begin_transfer(request)
         await self._threads.run(
             self._storage.delete, path, precondition=conditions.write_precondition(request.headers)
         )

@@ -10,6 +10,18 @@ from app.api.conditions import entity_tag, http_date
 from app.media_types import media_type
 from app.storage.base import Entry, Span
 
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+"""For every answer, also for those that are given before there is a request."""
+DEFAULT_POLICY = "default-src 'none'; frame-ancestors 'none'"
+"""Content-Security-Policy of answers that are no pages; a browser that shows one runs nothing of it."""
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 

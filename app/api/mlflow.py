@@ -12,9 +12,10 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from app.api import openapi
-from app.api.bodies import read_json
+from app.api.bodies import MAX_JSON_BYTES, read_json
 from app.api.direct import DirectGateway
 from app.api.gateway import Gateway
+from app.api.pace import UNHURRIED, Pace
 from app.api.schemas import (
     MlflowFiles,
     MultipartAbort,
@@ -31,12 +32,20 @@ from app.storage.base import Entry, UploadedPart
 
 PREFIXES = {"": "/api/2.0/mlflow-artifacts", "ajax_": "/ajax-api/2.0/mlflow-artifacts"}
 """The two that MLflow's clients and its page use, by what is put before an operation's name."""
-_MAX_COMPLETION_BYTES = 32 * 1024 * 1024
-"""MLflow's client gives back what it was given for each of up to 10 000 parts, long URLs included."""
+_COMPLETION = 32
+"""So many times larger may the body be that completes an upload: MLflow's client gives back what it was
+given for each of up to 10 000 parts, long URLs included."""
 _SECRET = {"Cache-Control": "no-store"}
 
 
-def router(gateway: Gateway, direct: DirectGateway, name_prefix: str) -> APIRouter:
+def router(
+    gateway: Gateway,
+    direct: DirectGateway,
+    name_prefix: str,
+    *,
+    max_json: int = MAX_JSON_BYTES,
+    pace: Pace = UNHURRIED,
+) -> APIRouter:
     routes = APIRouter(prefix=PREFIXES[name_prefix], tags=["mlflow-artifacts"])
 
     @routes.get(
@@ -52,7 +61,7 @@ def router(gateway: Gateway, direct: DirectGateway, name_prefix: str) -> APIRout
         """Base names, sorted. A file, a missing and an empty directory all list as `{}`."""
         _refuse_workspaces(request)
         directory = ArtifactPath.parse_directory(query_parameter(request, "path") or "")
-        return Response(await gateway.listing(directory, _rendered), media_type="application/json")
+        return Response(await gateway.listing(request, directory, _rendered), media_type="application/json")
 
     @routes.get(
         "/artifacts/{path:path}",
@@ -114,8 +123,9 @@ def router(gateway: Gateway, direct: DirectGateway, name_prefix: str) -> APIRout
     async def multipart_create(request: Request) -> Response:
         """One secret URL for each part. The client puts the parts there, and completes the upload here."""
         directory = _directory(request, "directory")
-        body = await read_json(request, MultipartCreate)
-        upload_id, urls = await direct.begin(_named(directory, body.path), body.num_parts)
+        direct.judge(request, directory)
+        body = await read_json(request, MultipartCreate, max_json, pace)
+        upload_id, urls = await direct.begin(request, _named(directory, body.path), body.num_parts)
         credentials = [MultipartCredential(url=url, part_number=number) for number, url in enumerate(urls, 1)]
         created = MultipartCreated(upload_id=upload_id, credentials=credentials)
         # Megabytes for thousands of parts, so not on the event loop.
@@ -125,16 +135,18 @@ def router(gateway: Gateway, direct: DirectGateway, name_prefix: str) -> APIRout
     @routes.post(**multipart("complete", MultipartComplete, openapi.Empty))
     async def multipart_complete(request: Request) -> Response:
         directory = _directory(request, "directory")
-        body = await read_json(request, MultipartComplete, _MAX_COMPLETION_BYTES)
+        direct.judge(request, directory)
+        body = await read_json(request, MultipartComplete, max_json * _COMPLETION, pace)
         parts = [UploadedPart(part.part_number, part.etag) for part in body.parts]
-        await direct.complete(_named(directory, body.path), body.upload_id, parts)
+        await direct.complete(request, _named(directory, body.path), body.upload_id, parts)
         return JSONResponse({})
 
     @routes.post(**multipart("abort", MultipartAbort, openapi.Empty))
     async def multipart_abort(request: Request) -> Response:
         directory = _directory(request, "directory")
-        body = await read_json(request, MultipartAbort)
-        await direct.abort(_named(directory, body.path), body.upload_id)
+        direct.judge(request, directory)
+        body = await read_json(request, MultipartAbort, max_json, pace)
+        await direct.abort(request, _named(directory, body.path), body.upload_id)
         return JSONResponse({})
 
     @routes.get(
@@ -147,7 +159,7 @@ def router(gateway: Gateway, direct: DirectGateway, name_prefix: str) -> APIRout
     )
     async def presigned(request: Request) -> Response:
         """The URL is secret, and holds for a while."""
-        url, entry = await direct.download(_path(request))
+        url, entry = await direct.download(request, _path(request))
         assert entry.size is not None
         return JSONResponse(Presigned(url=url, file_size=entry.size).model_dump(), headers=_SECRET)
 

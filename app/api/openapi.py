@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from fastapi import FastAPI
 from pydantic import BaseModel
 
+from app.api.authentication import PUBLIC
 from app.api.schemas import DEFAULT_RESULTS, MAX_RESULTS, Problem, StoredArtifact
 
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
@@ -27,8 +29,12 @@ PROBLEMS = {
     400: _problem(
         "The path, a parameter, a header or the body is invalid; or a file was meant and it is a directory"
     ),
-    403: _problem("The server's mode, or its storage, does not allow this"),
+    401: _problem(
+        "The credential is missing, not known or expired", WWW_Authenticate="`Bearer`, and `Basic`"
+    ),
+    403: _problem("The caller's permissions, the server's mode, or its storage do not allow this"),
     404: _problem("There is no such artifact"),
+    408: _problem("The body came too slowly"),
     409: _problem("The path is a directory with content, or one of its parents is a file"),
     412: _problem("If-Match, If-None-Match or If-Unmodified-Since does not hold"),
     413: _problem("The body is too large"),
@@ -37,13 +43,30 @@ PROBLEMS = {
         "The range holds no byte of the artifact", Content_Range="`bytes */` and the size in bytes"
     ),
     417: _problem("The expectation in Expect is not known"),
+    421: _problem("The server is not called by the name in Host"),
+    429: _problem("The caller has sent too many requests, or has too many transfers", Retry_After="Seconds"),
     500: _problem("The storage failed"),
     501: _problem("The artifact root's storage has no such power"),
     502: _problem("The storage cannot be reached, or gave a senseless answer"),
-    503: _problem("The storage is not available", Retry_After="Seconds"),
+    503: _problem(
+        "The storage is not available, the server is busy, or the caller's issuer cannot be asked",
+        Retry_After="Seconds",
+    ),
     504: _problem("The storage did not answer in time"),
-    507: _problem("The storage is full"),
+    507: _problem("The storage, or the quota of a directory, is full"),
 }
+_PARSING = {
+    414: _problem("The request target is too long"),
+    431: _problem("The request's head is too large"),
+}
+_OF_ALL = _PARSING | {400: PROBLEMS[400]}
+_OF_CALLERS = {status: PROBLEMS[status] for status in (401, 421, 429, 503)}
+_OF_BODIES = {408: PROBLEMS[408]}
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A token, or a JWT of an OpenID provider"},
+    "basic": {"type": "http", "scheme": "basic", "description": "Any user name, and a token as the password"},
+}
+_REFERENCE = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 UPLOAD_BODY = {
@@ -175,3 +198,34 @@ def _without_references(schema: Any, definitions: dict[str, Any]) -> Any:
     if "$ref" in schema:
         return _without_references(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     return {key: _without_references(part, definitions) for key, part in schema.items()}
+
+
+def install(app: FastAPI) -> None:
+    """Completes the document of `app` by what holds for every route: who may ask, and how that is refused."""
+    generate = app.openapi
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            _complete(generate())
+        assert app.openapi_schema is not None
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _complete(document: dict[str, Any]) -> None:
+    document["components"]["securitySchemes"] = _SCHEMES
+    document["security"] = [{scheme: []} for scheme in _SCHEMES]
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            general = _OF_ALL | ({} if path in PUBLIC else _OF_CALLERS)
+            if "requestBody" in operation:
+                general |= _OF_BODIES
+            if path in PUBLIC:
+                operation["security"] = []
+            for status, response in general.items():
+                described = {key: value for key, value in response.items() if key != "model"}
+                if method != "head":
+                    described["content"] = _REFERENCE
+                operation["responses"].setdefault(str(status), described)
+            operation["responses"] = dict(sorted(operation["responses"].items()))

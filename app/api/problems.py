@@ -7,6 +7,7 @@ that stays is never one of these.
 from __future__ import annotations
 
 import logging
+from math import ceil
 from typing import NamedTuple
 
 from fastapi import FastAPI, Request
@@ -15,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
 from app import errors
+from app.api.visit import visit_of
 from app.storage.base import RangeNotSatisfiable
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,8 @@ TABLE: dict[type[errors.ArtifactError], Answer] = {
     errors.RequestTooLarge: Answer(413, "INVALID_PARAMETER_VALUE"),
     errors.ExpectationFailed: Answer(417, "INVALID_PARAMETER_VALUE"),
     errors.FeatureDisabled: Answer(400, "FEATURE_DISABLED"),
+    errors.MisdirectedRequest: Answer(421, "INVALID_PARAMETER_VALUE"),
+    errors.Unauthenticated: Answer(401, "UNAUTHENTICATED"),
     errors.ArtifactNotFound: Answer(404, "RESOURCE_DOES_NOT_EXIST"),
     errors.UploadNotFound: Answer(404, "RESOURCE_DOES_NOT_EXIST"),
     errors.ArtifactIsDirectory: Answer(400, "INVALID_PARAMETER_VALUE"),
@@ -44,6 +48,10 @@ TABLE: dict[type[errors.ArtifactError], Answer] = {
     errors.NotPermitted: Answer(403, "PERMISSION_DENIED"),
     errors.NotSupported: Answer(501, "NOT_IMPLEMENTED"),
     errors.UploadInterrupted: Answer(400, "INVALID_PARAMETER_VALUE"),
+    errors.TransferTooSlow: Answer(408, "REQUEST_LIMIT_EXCEEDED"),
+    errors.QuotaExceeded: Answer(507, "QUOTA_EXCEEDED"),
+    errors.TryLater: Answer(503, "TEMPORARILY_UNAVAILABLE"),
+    errors.TooManyRequests: Answer(429, "REQUEST_LIMIT_EXCEEDED"),
     errors.StorageError: Answer(500, "INTERNAL_ERROR"),
     errors.StorageFull: Answer(507, "QUOTA_EXCEEDED"),
     errors.StorageUnavailable: Answer(503, "TEMPORARILY_UNAVAILABLE"),
@@ -62,6 +70,7 @@ def problem(
     request: Request, status: int, code: str, message: str, headers: dict[str, str] | None = None
 ) -> Response:
     """An error in the form that MLflow clients read."""
+    visit_of(request).error = code
     headers = headers or {}
     if "expect" in request.headers:
         # The client may now send the body or not, so what comes next cannot be told from it.
@@ -73,11 +82,16 @@ def install(app: FastAPI) -> None:
     """Makes every error of `app` a problem."""
     app.add_exception_handler(errors.ArtifactError, _artifact_error)
     app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(Exception, unexpected)
 
 
 async def _artifact_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.ArtifactError)
+    return answer(request, error)
+
+
+def answer(request: Request, error: errors.ArtifactError) -> Response:
+    """What the client is told of the error."""
     if isinstance(error, errors.StorageError):
         cause = f" Cause: {error.__cause__}" if error.__cause__ else ""
         logger.error("%s %a: %s%s", request.method, request.scope["path"], error, cause)
@@ -85,9 +99,18 @@ async def _artifact_error(request: Request, error: Exception) -> Response:
     headers = {}
     if isinstance(error, RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.entry.size}"
-    if status == 503:
+    if isinstance(error, errors.TryLater):
+        headers["Retry-After"] = str(ceil(error.seconds))
+    elif status == 503:
         headers["Retry-After"] = RETRY_AFTER_SECONDS
-    return problem(request, status, code, str(error), headers)
+    if status == 408:
+        headers["Connection"] = "close"
+    response = problem(request, status, code, str(error), headers)
+    if status == 401:
+        # Two headers, for browsers that understand only one challenge in each.
+        for challenge in ('Basic realm="artifact-proxy", charset="UTF-8"', 'Bearer realm="artifact-proxy"'):
+            response.headers.append("WWW-Authenticate", challenge)
+    return response
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
@@ -108,7 +131,10 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 
 def allowed_methods(request: Request) -> list[str]:
     """The methods that some route has at this path; the router itself knows only the first route."""
-    scope = {key: value for key, value in request.scope.items() if key in {"type", "path", "root_path"}}
+    outer = request.scope
+    # Within a mount the router has made the root path longer.
+    root_path = outer.get("app_root_path", outer["root_path"])
+    scope = {"type": outer["type"], "path": outer["path"], "root_path": root_path}
     return [
         *(
             method
@@ -121,7 +147,7 @@ def allowed_methods(request: Request) -> list[str]:
     ]
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
+async def unexpected(request: Request, error: Exception) -> Response:
     """A defect of ours. The traceback is in the log, where uvicorn writes it."""
     message = "The server failed in an unexpected way; its log has the cause."
     return problem(request, 500, "INTERNAL_ERROR", message)

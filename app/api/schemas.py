@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from app.api.conditions import entity_tag
 from app.storage.base import Entry
@@ -100,7 +101,7 @@ class MultipartPart(_MlflowBody):
 class MultipartComplete(_MlflowBody):
     path: str
     upload_id: str
-    parts: list[MultipartPart]
+    parts: Annotated[list[MultipartPart], FailFast(), Field(max_length=10_000)]
 
 
 class MultipartCredential(BaseModel):

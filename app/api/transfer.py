@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.api.digests import Digests
+from app.api.pace import UNHURRIED, Pace, watched
 from app.api.threads import StorageThreads, finished
-from app.errors import StorageError, StorageUnavailable, UploadInterrupted
+from app.errors import (
+    StorageError,
+    StorageUnavailable,
+    UploadInterrupted,
+)
 from app.storage.base import Download, Upload
 
 logger = logging.getLogger(__name__)
@@ -40,17 +45,25 @@ async def admitted(upload: Upload) -> None:
         raise StorageUnavailable("The server is busy with other uploads; try again later.") from None
 
 
+def _any_size(received: int) -> None:
+    """Nothing is too large."""
+
+
 async def receive(
     body: AsyncIterator[bytes],
     length: int | None,
     upload: Upload,
     digests: Digests,
     threads: StorageThreads,
+    *,
+    judge: Callable[[int], None] = _any_size,
+    pace: Pace = UNHURRIED,
 ) -> None:
     """Writes the whole body to `upload` and feeds `digests` with it.
 
     Raises `UploadInterrupted` if the client breaks off, or if there are not the `length` bytes that
-    it announced. However it ends, no write is running then.
+    it announced; `TransferTooSlow`; and what `judge` raises of the bytes that came so far. However it
+    ends, no write is running then.
     """
     received = 0
     writing: asyncio.Future[None] | None = None
@@ -67,17 +80,23 @@ async def receive(
         await threads.run(write, data)
 
     try:
-        async for piece in body:
-            pieces.append(piece)
-            size += len(piece)
-            received += len(piece)
-            if size >= BATCH_BYTES or len(pieces) >= MAX_PIECES:
-                if writing is not None:
-                    await writing
-                # No name for the batch: it would be kept until the next one is complete.
-                writing = asyncio.ensure_future(admit_and_write(b"".join(pieces)))
-                pieces.clear()
-                size = 0
+        async with watched(pace) as watch:
+            watch.waits()
+            async for piece in body:
+                watch.moved(len(piece))
+                pieces.append(piece)
+                size += len(piece)
+                received += len(piece)
+                if size >= BATCH_BYTES or len(pieces) >= MAX_PIECES:
+                    judge(received)
+                    if writing is not None:
+                        await writing
+                    # No name for the batch: it would be kept until the next one is complete.
+                    writing = asyncio.ensure_future(admit_and_write(b"".join(pieces)))
+                    pieces.clear()
+                    size = 0
+                watch.waits()
+        judge(received)
         if writing is not None:
             await writing
         if size:

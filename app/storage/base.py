@@ -6,7 +6,7 @@ A backend raises nothing but `app.errors.ArtifactError`, and passes tests/storag
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -235,6 +235,11 @@ class Storage(Protocol):
     @property
     def plain_files(self) -> bool:
         """Whether each artifact is a file at its own path in one directory, for other programs to read."""
+        ...
+
+    @property
+    def usage(self) -> Callable[[ArtifactPath], int] | None:
+        """Gives the bytes of all artifacts below a directory, where the storage can tell that cheaply."""
         ...
 
     @property

@@ -17,7 +17,9 @@ from app.api import transfer
 from app.api.access import Access
 from app.api.direct import DirectGateway
 from app.api.gateway import Gateway, Stored
+from app.api.limits import Limits
 from app.api.problems import answer_for
+from app.api.quotas import Quotas
 from app.api.threads import StorageThreads
 from app.api.transfer import BATCH_BYTES, admitted
 from app.errors import StorageUnavailable
@@ -25,6 +27,7 @@ from app.paths import ArtifactPath
 from app.storage.base import Entry, Storage
 from app.storage.s3.memory import UploadMemory
 from tests.support.event_loop import A_MOMENT, run, until
+from tests.support.visits import of_anybody
 
 PATH = ArtifactPath.parse("models/a.bin")
 LIMIT = 1000
@@ -102,7 +105,7 @@ class Body:
 
     def request(self) -> Request:
         headers = [(b"content-length", str(self.size).encode())]
-        return Request({"type": "http", "method": "PUT", "headers": headers}, self._receive)
+        return of_anybody(Request({"type": "http", "method": "PUT", "headers": headers}, self._receive))
 
     async def _receive(self) -> Message:
         self.asked += 1
@@ -135,7 +138,8 @@ def uploads() -> Uploads:
 def gateway(uploads: Uploads, one_thread: StorageThreads) -> Gateway:
     storage = cast(Storage, uploads)
     access = Access(read_only=False, no_delete=False)
-    return Gateway(storage, one_thread, access, DirectGateway(storage, one_thread, access, None))
+    direct = DirectGateway(storage, one_thread, access, Limits(), None)
+    return Gateway(storage, one_thread, access, direct, Limits(), Quotas({}, None, one_thread))
 
 
 def started(gateway: Gateway, body: Body) -> asyncio.Task[Stored]:

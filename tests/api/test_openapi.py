@@ -124,6 +124,26 @@ def test_whoever_uses_the_storage_may_see_it_fail(operations: Operations) -> Non
             assert {"500", "502", "503", "504"} <= set(operation["responses"]), (path, method)
 
 
+def test_everything_but_health_takes_a_credential(document: Document, operations: Operations) -> None:
+    schemes = document["components"]["securitySchemes"]
+    assert {scheme["scheme"] for scheme in schemes.values()} == {"bearer", "basic"}
+    assert document["security"] == [{name: []} for name in schemes]
+    for (path, method), operation in operations.items():
+        responses = operation["responses"]
+        assert (operation.get("security") == []) is (path == "/health"), (path, method)
+        assert ({"401", "421", "429", "503"} <= set(responses)) is (path != "/health"), (path, method)
+        if "401" in responses:
+            assert "WWW-Authenticate" in responses["401"]["headers"]
+            assert "Retry-After" in responses["429"]["headers"]
+            assert "Retry-After" in responses["503"]["headers"]
+
+
+def test_every_request_may_be_too_large_and_every_body_too_slow(operations: Operations) -> None:
+    for key, operation in operations.items():
+        assert {"400", "414", "431"} <= set(operation["responses"]), key
+        assert ("408" in operation["responses"]) is ("requestBody" in operation), key
+
+
 def test_every_parameter_is_described_once(operations: Operations) -> None:
     for key, operation in operations.items():
         parameters = operation.get("parameters", [])

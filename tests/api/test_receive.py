@@ -23,6 +23,8 @@ from app.api.access import Access
 from app.api.digests import Digests
 from app.api.direct import DirectGateway
 from app.api.gateway import Gateway
+from app.api.limits import Limits
+from app.api.quotas import Quotas
 from app.api.threads import StorageThreads
 from app.api.transfer import BATCH_BYTES, receive
 from app.errors import ArtifactError, DigestMismatch, StorageFull, UploadInterrupted
@@ -30,6 +32,7 @@ from app.paths import ArtifactPath
 from app.storage.base import Entry, Storage
 from tests.support.event_loop import A_MOMENT, run, until
 from tests.support.gate import Gate
+from tests.support.visits import of_anybody
 
 PATH = ArtifactPath.parse("models/a.bin")
 PIECE = bytes(range(256)) * 256
@@ -308,7 +311,7 @@ class Client:
 
     def request(self, **headers: str) -> Request:
         raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-        return Request({"type": "http", "method": "PUT", "headers": raw}, self._messages.get)
+        return of_anybody(Request({"type": "http", "method": "PUT", "headers": raw}, self._messages.get))
 
 
 class TestAbort:
@@ -322,7 +325,8 @@ class TestAbort:
     def gateway(self, upload: FakeUpload, threads: StorageThreads) -> Gateway:
         storage = cast(Storage, OneUpload(upload))
         access = Access(read_only=False, no_delete=False)
-        return Gateway(storage, threads, access, DirectGateway(storage, threads, access, None))
+        direct = DirectGateway(storage, threads, access, Limits(), None)
+        return Gateway(storage, threads, access, direct, Limits(), Quotas({}, None, threads))
 
     def test_it_comes_after_the_write_that_runs_when_the_request_is_cancelled(
         self, gateway: Gateway, upload: FakeUpload

@@ -10,15 +10,17 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.access import bearer
+from tests.support.answers import told
 from tests.support.compose import LOCAL, MINIO, project, services
 from tests.support.composed import Composed
 from tests.support.container import Running
-from tests.support.dockerfile import ROOT, Image
+from tests.support.dockerfile import Image, stages
 from tests.support.nginx import configuration
 from tests.support.round_trip import kept_and_deleted
 
-STORE = {"secrets", "store", "store-setup"}
-KEPT = {"artifact-proxy", "nginx", "mlflow"}
+STORE = {"store", "store-setup"}
+KEPT = {"secrets", "artifact-proxy", "nginx", "mlflow"}
 VOLUME = "artifacts"
 
 
@@ -34,7 +36,7 @@ def test_the_store_is_not_started_and_nothing_needs_it() -> None:
     everything = services(LOCAL, ("mlflow", "store"))
     assert set(everything) == KEPT | STORE
     needed = {other for name in KEPT for other in everything[name].get("depends_on", {})}
-    assert needed == {"artifact-proxy", "nginx"}
+    assert needed == {"secrets", "artifact-proxy", "nginx"}
     assert all(everything[name]["profiles"] == ["store"] for name in STORE)
 
 
@@ -49,9 +51,8 @@ def test_the_root_is_the_volume_which_nginx_may_only_read() -> None:
 
 def test_the_volume_gets_the_owner_that_the_place_has_in_the_image() -> None:
     root = services(LOCAL)["artifact-proxy"]["environment"]["ARTIFACT_PROXY_DEFAULT_ARTIFACT_ROOT"]
-    assert (
-        f"RUN install --directory --owner 10001 --group 10001 {root}\n" in (ROOT / "Dockerfile").read_text()
-    )
+    *_, made = stages()[-1].the("RUN").text.partition("install --directory --owner 10001 --group 10001 ")
+    assert root in made.split()
 
 
 def test_the_servers_name_the_location_that_nginx_has_for_them() -> None:
@@ -63,6 +64,7 @@ def test_the_servers_name_the_location_that_nginx_has_for_them() -> None:
 def test_all_else_is_as_it_is_with_a_store() -> None:
     own, with_store = services(LOCAL), services(MINIO)
     assert own["mlflow"] == with_store["mlflow"]
+    assert own["secrets"] == with_store["secrets"]
     for name in ("artifact-proxy", "nginx"):
         without_volume = [mount for mount in own[name]["volumes"] if mount["source"] != VOLUME]
         assert without_volume == with_store[name]["volumes"]
@@ -79,7 +81,7 @@ def test_all_else_is_as_it_is_with_a_store() -> None:
 @pytest.fixture(scope="module")
 def composed(need_containers: None, image: Image, tmp_path_factory: pytest.TempPathFactory) -> Composed:
     composed = Composed(image, tmp_path_factory.mktemp("composed"), LOCAL)
-    composed.make_volume("proxy-secrets", 0)  # in which there is nothing
+    composed.make_secrets()
     composed.make_volume(VOLUME, 10001)
     return composed
 
@@ -89,6 +91,19 @@ def nginx(composed: Composed) -> Iterator[Running]:
     with composed.running("artifact-proxy") as proxies, composed.running("nginx") as (nginx,):
         assert len(proxies) == 2
         yield nginx
+
+
+@pytest.fixture(scope="module")
+def client(composed: Composed) -> Iterator[httpx.Client]:
+    """With the administrator's token."""
+    with httpx.Client(headers=bearer(composed.token("client-secrets/admin"))) as client:
+        yield client
+
+
+def test_a_stranger_gets_nothing(composed: Composed, nginx: Running) -> None:
+    for url in (f"{composed.nginx_url}/v1/artifacts/a", composed.tracking_url):
+        refused = httpx.get(url, headers=bearer("apx_of-somebody-else"))
+        assert told(refused) == (401, "UNAUTHENTICATED")
 
 
 def test_a_download_is_sent_by_nginx_which_is_told_where_by_a_server(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import configparser
 import json
 import subprocess
+import tomllib
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from botocore.credentials import SharedCredentialProvider
 
 from tests.support.dockerfile import ROOT
+from tests.support.programs import installed
 
 SCRIPT = ROOT / "config" / "compose" / "make-secrets.sh"
 FILES = {
@@ -21,9 +24,14 @@ FILES = {
     "proxy/access-key",
     "proxy/secret-key",
     "proxy/credentials",
+    "access/access.toml",
+    "client/admin",
+    "mlflow/token",
 }
+TOKENS = {"admin": "client/admin", "mlflow": "mlflow/token"}
 SECRETS = ("store/root-user", "store/root-password", "proxy/access-key", "proxy/secret-key")
 VARIABLES = ("STORE_ROOT_USER", "STORE_ROOT_PASSWORD", "STORE_ACCESS_KEY", "STORE_SECRET_KEY")
+PROGRAMS = Path(installed("artifact-proxy")).parent
 SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
 
 
@@ -37,9 +45,10 @@ def shell(request: pytest.FixtureRequest, need: Callable[[str], str]) -> str:
 def make(directory: Path, shell: str = "", **variables: str) -> dict[str, str]:
     """Runs the script over two directories below `directory`; gives all files by their names."""
     # As docker-compose.yml passes them on: empty ones are as good as none.
-    environment = {"PATH": "/usr/bin:/bin"} | dict.fromkeys(VARIABLES, "")
+    environment = {"PATH": f"{PROGRAMS}:/usr/bin:/bin"} | dict.fromkeys(VARIABLES, "")
+    places = [directory / name for name in ("store", "proxy", "access", "client", "mlflow")]
     made = subprocess.run(
-        [*SHELLS.get(shell, ["sh"]), SCRIPT, directory / "store", directory / "proxy"],
+        [*SHELLS.get(shell, ["sh"]), SCRIPT, *places],
         env=environment | variables,
         capture_output=True,
         text=True,
@@ -52,8 +61,8 @@ def make(directory: Path, shell: str = "", **variables: str) -> dict[str, str]:
 def test_every_fresh_start_makes_other_secrets(tmp_path: Path, shell: str) -> None:
     made = [make(tmp_path / str(number), shell) for number in range(2)]
     assert set(made[0]) == set(made[1]) == FILES
-    values = [files[name] for files in made for name in SECRETS]
-    assert len(set(values)) == len(values) == 8
+    values = [files[name] for files in made for name in (*SECRETS, *TOKENS.values())]
+    assert len(set(values)) == len(values) == 12
     for files in made:
         assert {len(files[name]) for name in ("store/root-password", "proxy/secret-key")} == {48}
         assert {len(files[name]) for name in ("store/root-user", "proxy/access-key")} == {14}
@@ -114,7 +123,53 @@ def test_the_proxy_does_not_see_the_administrator(tmp_path: Path) -> None:
 
 def test_users_of_other_containers_can_read_them_and_only_their_maker_can_write(tmp_path: Path) -> None:
     make(tmp_path)
-    assert {(tmp_path / name).stat().st_mode & 0o777 for name in FILES} == {0o644}
+    shared = FILES - set(TOKENS.values())
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in shared} == {0o644}
+
+
+def test_tokens_are_read_by_root_alone_as_who_the_maker_and_the_tracking_server_run(tmp_path: Path) -> None:
+    make(tmp_path)
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in TOKENS.values()} == {0o600}
+
+
+def test_the_access_file_knows_the_tokens_and_what_they_may_do(tmp_path: Path) -> None:
+    files = make(tmp_path)
+    known = {each["name"]: each for each in tomllib.loads(files["access/access.toml"])["tokens"]}
+    assert {name: each["allow"] for name, each in known.items()} == {
+        "admin": ["all:"],
+        "mlflow": ["read,list,write:"],
+    }
+    for name, file in TOKENS.items():
+        assert known[name]["sha256"] == sha256(files[file].strip().encode()).hexdigest()
+    seen = "".join(text for name, text in files.items() if name not in TOKENS.values())
+    assert not any(files[file].strip() in seen for file in TOKENS.values())
+
+
+def test_a_token_that_somebody_takes_away_does_not_come_back(tmp_path: Path) -> None:
+    first = make(tmp_path)
+    access = tmp_path / "access" / "access.toml"
+    _, admin, mlflow = first["access/access.toml"].split("[[tokens]]\n")
+    access.write_text(f"[[tokens]]\n{mlflow}")
+    (tmp_path / "mlflow" / "token").unlink()
+    assert "admin" in admin
+    left = make(tmp_path)
+    assert left["access/access.toml"] == f"[[tokens]]\n{mlflow}"
+    assert "mlflow/token" not in left
+    assert left["client/admin"] == first["client/admin"]
+
+
+def test_a_run_that_broke_off_is_taken_up_where_it_was(tmp_path: Path) -> None:
+    first = make(tmp_path)
+    # Before the token got its place, and before its hash was kept.
+    (tmp_path / "client" / "admin").rename(tmp_path / "client" / "admin.new")
+    (tmp_path / "mlflow" / "token").rename(tmp_path / "mlflow" / "token.new")
+    admin = first["access/access.toml"].split("\n\n")[0]
+    (tmp_path / "access" / "access.toml").write_text(admin + "\n")
+    again = make(tmp_path)
+    assert set(again) == FILES
+    assert again["client/admin"] == first["client/admin"]
+    known = {each["name"]: each for each in tomllib.loads(again["access/access.toml"])["tokens"]}
+    assert known["mlflow"]["sha256"] == sha256(again["mlflow/token"].strip().encode()).hexdigest()
 
 
 def test_the_shell_of_seaweedfs_understands_the_script_that_sets_it_up(need: Callable[[str], str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +21,15 @@ from packaging.requirements import Requirement
 
 from app import __version__
 from tests.support import raw
+from tests.support.access import bearer
+from tests.support.answers import told
 from tests.support.container import Container, Mount, Running
 from tests.support.dockerfile import ROOT, Image
 from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
 
 USER = 10001
+VOLUMES = {"/etc/artifact-proxy": "access", "/srv/artifacts": "volume"}
 
 
 class TestEnvironment:
@@ -39,7 +43,9 @@ class TestEnvironment:
         assert installed.isdisjoint({"pip", "setuptools", "hatchling", "editables"})
 
     def test_has_bytecode_for_all_its_code_and_no_sources_of_extensions(self, image: Image) -> None:
-        files = [file for file in image.environment.rglob("*") if file.is_file()]
+        # cffi brings headers of its own along, for those who compile.
+        places = [file for file in image.environment.rglob("*") if file.is_file()]
+        files = [file for file in places if not (file.suffix == ".h" and file.parent.name == "cffi")]
         assert [file for file in files if file.suffix in {".c", ".cpp", ".h", ".o", ".pth", ".whl"}] == []
         code = {file.parent / file.stem for file in files if file.suffix == ".py"}
         compiled = {file.parent.parent / file.name.split(".")[0] for file in files if file.suffix == ".pyc"}
@@ -71,6 +77,7 @@ class Serving:
     container: Running
     url: str
     volume: Path
+    token: str
 
 
 @contextmanager
@@ -79,6 +86,8 @@ def _serving(image: Image, directory: Path, workers: int = 1) -> Iterator[Servin
     container = _container(
         image, directory, ARTIFACT_PROXY_PORT=str(port), ARTIFACT_PROXY_WORKERS=str(workers)
     )
+    made = container.run(*image.entrypoint, *_token_command(image))
+    assert (made.returncode, made.stderr) == (0, "")
 
     def started() -> bool:
         assert running.process.poll() is None, running.log()
@@ -86,7 +95,7 @@ def _serving(image: Image, directory: Path, workers: int = 1) -> Iterator[Servin
 
     with container.running(*image.entrypoint) as running:
         wait_until(started, "the server in its container")
-        yield Serving(running, f"http://127.0.0.1:{port}", container.mounts[-1].source)
+        yield Serving(running, f"http://127.0.0.1:{port}", directory / "volume", made.stdout.strip())
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +114,18 @@ class TestContainer:
     def test_takes_and_gives_artifacts(self, serving: Serving, client: httpx.Client) -> None:
         data = os.urandom(3_000_000)
         url = f"{serving.url}/v1/artifacts/models/a.bin"
-        assert client.put(url, content=data).status_code == 201
-        assert client.get(url).content == data
+        own = bearer(serving.token)
+        assert client.put(url, content=data, headers=own).status_code == 201
+        assert client.get(url, headers=own).content == data
         kept = serving.volume / "models" / "a.bin"
         assert (kept.read_bytes(), kept.stat().st_uid) == (data, USER)
+
+    def test_lets_nobody_in_without_the_token(self, serving: Serving, client: httpx.Client) -> None:
+        for headers in ({}, bearer("apx_of-somebody-else")):
+            assert told(client.get(f"{serving.url}/v1/artifacts/", headers=headers)) == (
+                401,
+                "UNAUTHENTICATED",
+            )
 
     def test_has_the_server_as_its_first_process_and_no_right_left(self, serving: Serving) -> None:
         status = serving.container.status()
@@ -120,7 +137,7 @@ class TestContainer:
         assert status["NoNewPrivs"] == "1"
 
     def test_writes_nowhere_but_in_its_root(self, serving: Serving, image: Image) -> None:
-        assert serving.container.writable() == [image.placed("/srv/artifacts")]
+        assert sorted(serving.container.writable()) == [image.placed(place) for place in VOLUMES]
         tried = serving.container.run(
             "sh", "-c", "for place in / /tmp /var/tmp /dev/shm; do : >$place/x; done"
         )
@@ -135,8 +152,9 @@ def test_a_transfer_under_way_is_finished_before_the_container_stops(
     image: Image, tmp_path: Path, workers: int
 ) -> None:
     half = os.urandom(1_000_000)
-    head = raw.head("PUT", "/v1/artifacts/slow.bin", f"Content-Length: {2 * len(half)}")
     with _serving(image, tmp_path, workers) as served, raw.connection(served.url) as upload:
+        length, own = f"Content-Length: {2 * len(half)}", f"Authorization: Bearer {served.token}"
+        head = raw.head("PUT", "/v1/artifacts/slow.bin", length, own)
         upload.sendall(head + half)
         staging = served.volume / ".artifact-proxy" / "staging"
         wait_until(lambda: any(staging.glob("*")), "the upload")
@@ -162,6 +180,20 @@ def test_the_health_check_fails_and_says_so_where_nothing_listens(image: Image, 
 
 
 @pytest.mark.usefixtures("need_containers")
+def test_the_container_does_not_start_as_long_as_nobody_is_known(image: Image, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    for file, says in {"": "--insecure-no-auth", "/etc/artifact-proxy/access.toml": "access.toml"}.items():
+        directory = tmp_path / (says.strip("-") or "none")
+        directory.mkdir()
+        container = _container(
+            image, directory, ARTIFACT_PROXY_PORT=str(port), ARTIFACT_PROXY_ACCESS_FILE=image.placed(file)
+        )
+        refused = container.run(*image.entrypoint)
+        assert refused.returncode == 2
+        assert says in refused.stderr
+
+
+@pytest.mark.usefixtures("need_containers")
 def test_the_container_can_use_s3(image: Image, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     container = _container(
@@ -180,16 +212,28 @@ def test_the_container_can_use_s3(image: Image, tmp_path: Path) -> None:
 
 
 def _container(image: Image, directory: Path, **variables: str) -> Container:
-    """Of the image, with a new volume for artifacts below `directory`."""
+    """Of the image, with new volumes for artifacts and for an access file below `directory`."""
     for step in image.final.all("RUN"):
         subprocess.run(["/bin/sh", "-c", image.placed(step.text)], check=True)
-    place = image.placed("/srv/artifacts")
-    volume = directory / "volume"
-    volume.mkdir()
-    os.chown(volume, os.stat(place).st_uid, os.stat(place).st_gid)  # as an engine does it
-    environment = str(image.environment)
-    mounts = [Mount(image.environment, environment), Mount(volume, place, writable=True)]
-    return Container(directory / "container", USER, image.variables | variables, mounts)
+    mounts = [Mount(image.environment, str(image.environment))]
+    for place, name in VOLUMES.items():
+        inside = image.placed(place)
+        volume = directory / name
+        volume.mkdir()
+        os.chown(volume, os.stat(inside).st_uid, os.stat(inside).st_gid)  # as an engine does it
+        mounts.append(Mount(volume, inside, writable=True))
+    own = {"ARTIFACT_PROXY_ACCESS_FILE": image.placed("/etc/artifact-proxy/access.toml")}
+    return Container(directory / "container", USER, image.variables | own | variables, mounts)
+
+
+def _token_command(image: Image) -> list[str]:
+    """That of docs/operations.md, which needs the volume alone."""
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    found = re.search(
+        r"^docker run --rm -v access:/etc/artifact-proxy artifact-proxy \\\n  (token .*)$", page, re.MULTILINE
+    )
+    assert found
+    return shlex.split(image.placed(found[1]))
 
 
 def _name(place: Path) -> str:

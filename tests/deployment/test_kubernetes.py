@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +14,9 @@ import pytest
 import yaml
 
 from app import __version__, config
+from app.identity.access_file import load
 from tests.support.dockerfile import ROOT, stages
+from tests.support.programs import installed
 from tests.support.server import Server
 
 FILE = ROOT / "config" / "kubernetes" / "artifact-proxy.yaml"
@@ -120,6 +125,28 @@ def test_the_server_takes_the_variables(no_variables: None, monkeypatch: pytest.
     loaded = config.load({}, None)
     for name, value in VARIABLES.items():
         assert str(getattr(loaded.settings, known[name])) == value
+
+
+def test_no_pod_starts_without_the_access_file_that_its_head_tells_how_to_make() -> None:
+    head = FILE.read_text("utf-8").partition("---")[0]
+    (volume,) = POD["volumes"]
+    assert volume["secret"] == {"secretName": "artifact-proxy-access"}, "it is not optional"
+    (mount,) = CONTAINER["volumeMounts"]
+    assert (mount["name"], mount["readOnly"], "subPath" in mount) == (volume["name"], True, False)
+    made = re.search(r"kubectl create secret generic (\S+) --from-file=(\S+)$", head, re.MULTILINE)
+    assert made
+    assert made[1] == volume["secret"]["secretName"]
+    assert VARIABLES["ARTIFACT_PROXY_ACCESS_FILE"] == f"{mount['mountPath']}/{made[2]}"
+    assert "ARTIFACT_PROXY_INSECURE_NO_AUTH" not in VARIABLES
+
+
+def test_the_line_for_a_token_makes_the_access_file(tmp_path: Path) -> None:
+    head = FILE.read_text("utf-8").partition("---")[0]
+    (line,) = re.findall(r"^#   artifact-proxy (token new .*)$", head, re.MULTILINE)
+    subprocess.run([installed("artifact-proxy"), *shlex.split(line)], cwd=tmp_path, check=True)
+    load(tmp_path / "access.toml")
+    token = (tmp_path / "token").read_text().strip()
+    assert token not in (tmp_path / "access.toml").read_text()
 
 
 def test_no_secret_stands_in_the_manifests() -> None:

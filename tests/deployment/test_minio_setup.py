@@ -8,6 +8,7 @@ commands of the script alone, and answers them as the client of MinIO does.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -108,8 +109,10 @@ def store(tmp_path: Path) -> Store:
     program = tmp_path / "mc"
     program.write_text(STAND_IN)
     program.chmod(0o755)
-    made = [ROOT / "config" / "compose" / "make-secrets.sh", tmp_path / "store", tmp_path / "proxy"]
-    subprocess.run(["sh", *made], check=True)
+    directories = [tmp_path / name for name in ("store", "proxy", "access", "client", "mlflow")]
+    command = ["sh", str(ROOT / "config" / "compose" / "make-secrets.sh"), *map(str, directories)]
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(command, check=True, env=os.environ | {"PATH": programs})
     return Store(tmp_path)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
+from tests.support.access import bearer, token_stanza
 from tests.support.ports import free_ports
 from tests.support.programs import installed
 from tests.support.server import clean_environment, stop
@@ -30,6 +33,10 @@ def values(key: str) -> list[str]:
 def value(key: str) -> str:
     (found,) = values(key)
     return found
+
+
+def variables() -> dict[str, str]:
+    return dict(each.split("=", 1) for each in values("Environment"))
 
 
 @pytest.fixture
@@ -78,22 +85,35 @@ def test_what_its_head_installs_is_there() -> None:
 
 
 def test_the_root_lies_in_the_directory_that_systemd_makes() -> None:
-    name, _, root = value("Environment").partition("=")
-    assert name == "ARTIFACT_PROXY_DEFAULT_ARTIFACT_ROOT"
+    root = variables()["ARTIFACT_PROXY_DEFAULT_ARTIFACT_ROOT"]
     assert Path(root).parent == Path("/var/lib") / value("StateDirectory")
 
 
 def test_a_server_started_so_keeps_its_root_in_a_new_state_directory(tmp_path: Path) -> None:
     state = tmp_path / value("StateDirectory")
     state.mkdir()
-    name, _, root = value("Environment").partition("=")
+    root = variables()["ARTIFACT_PROXY_DEFAULT_ARTIFACT_ROOT"]
     (port,) = free_ports(1)
-    own = {name: root.replace(f"/var/lib/{state.name}", str(state)), "ARTIFACT_PROXY_PORT": str(port)}
+    own = {
+        name: text.replace(f"/var/lib/{state.name}", str(state)).replace("/etc/artifact-proxy", str(tmp_path))
+        for name, text in variables().items()
+    }
+    own["ARTIFACT_PROXY_PORT"] = str(port)
+    url = f"http://127.0.0.1:{port}/v1/artifacts/"
     log_file = tmp_path / "log"
     program, *flags = value("ExecStart").split()
+    server = [installed(Path(program).name), *flags]
+
+    started = subprocess.run(
+        server, env=clean_environment() | own, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert started.returncode == 2
+    assert "access.toml" in started.stderr, "it is closed before anybody has made a token"
+    token = _token_of_the_head(tmp_path)
+
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [installed(Path(program).name), *flags],
+            server,
             env=clean_environment() | own,
             cwd=tmp_path,
             stdout=log,
@@ -105,10 +125,35 @@ def test_a_server_started_so_keeps_its_root_in_a_new_state_directory(tmp_path: P
         )
         assert (state / Path(root).name / ".artifact-proxy").is_dir(), log_file.read_text()
         assert list(state.iterdir()) == [state / Path(root).name]
+        assert httpx.get(url).status_code == 401
+        assert httpx.get(url, headers=bearer(token)).status_code == 200
+        assert value("ExecReload") == "/bin/kill -HUP $MAINPID"
+        (tmp_path / "access.toml").write_text(token_stanza("another")[1])
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: httpx.get(url, headers=bearer(token)).status_code == 401, "the new access file")
         process.terminate()
         assert process.wait(20) == 0, "any other status is a failure, which Restart= would answer"
     finally:
         stop(process)
+
+
+def _token_of_the_head(directory: Path) -> str:
+    """Runs its two lines for that; the group is that of whoever runs the test."""
+    head = UNIT.partition("[Unit]")[0]
+    file = variables()["ARTIFACT_PROXY_ACCESS_FILE"]
+    (prepare,) = re.findall(rf"^#   (install .* {file})$", head, re.MULTILINE)
+    (make,) = re.findall(r"^#   (\S+/artifact-proxy token new .*)$", head, re.MULTILINE)
+    assert " -g artifact-proxy " in prepare
+    assert file in make.split()
+    program = value("ExecStart")
+    script = f"{prepare}\n{make}".replace(" -g artifact-proxy ", " ").replace(
+        program, installed("artifact-proxy")
+    )
+    made = subprocess.check_output(
+        ["sh", "-ec", script.replace(file, str(directory / "access.toml"))], text=True
+    )
+    assert (directory / "access.toml").stat().st_mode & 0o777 == 0o640
+    return made.strip()
 
 
 def test_a_start_that_fails_is_tried_again_for_ever(tmp_path: Path) -> None:

@@ -89,8 +89,9 @@ def test_with_docker_compose() -> None:
     """As far as that goes without an engine: its client says what the command would start, and where."""
     before, text = (ROOT / "README.md").read_text("utf-8").split("```sh\ndocker compose ", 1)
     assert "Nothing has to be set" in before.splitlines()[-2]
-    command, promise = text.split("```", 1)
-    profiles, action = re.fullmatch(r"((?:--profile \w+ )*)(.+)\n", command).groups()  # type: ignore[union-attr]
+    commands, promise = text.split("```", 1)
+    command, token = commands.split("\n", 1)
+    profiles, action = re.fullmatch(r"((?:--profile \w+ )*)(.+)", command).groups()  # type: ignore[union-attr]
     verb, *flags = shlex.split(action)
     known = subprocess.check_output([installed("docker-compose"), verb, "--help"], text=True)
     assert verb == "up"
@@ -98,12 +99,22 @@ def test_with_docker_compose() -> None:
     assert all(f"{flag} " in known for flag in flags)
 
     services = project(MINIO, tuple(profiles.split()[1::2]))["services"]
+    found = re.fullmatch(r"export MLFLOW_TRACKING_TOKEN=\$\(docker compose (run .*)\)\n", token)
+    assert found
+    verb, *words = shlex.split(found[1])
+    known = subprocess.check_output([installed("docker-compose"), verb, "--help"], text=True)
+    assert all(f"{word}" in known for word in words if word.startswith("-"))
+    *_, program, service, shown = words
+    assert program == "cat"
+    assert Path(shown).parent in [Path(mount["target"]) for mount in services[service]["volumes"]]
     nginx, mlflow = services["nginx"], services["mlflow"]
     published = {int(port["published"]): port["target"] for port in nginx["ports"]}
     tracking, artifacts = re.findall(r"http://localhost:(\d+)", promise.split("\n\n")[1])
     assert f"MLFLOW_TRACKING_URI=http://localhost:{tracking}`" in promise
-    assert f"--port={published[int(tracking)]}" in mlflow["command"]
-    assert mlflow["network_mode"] == "service:nginx"
+    assert nginx["environment"]["TRACKING_LISTEN"] == str(published[int(tracking)])
+    host, port = nginx["environment"]["TRACKING_SERVER"].split(":")
+    assert {f"--host={host}", f"--port={port}"} <= set(mlflow["command"])
+    assert (mlflow["network_mode"], host) == ("service:nginx", "127.0.0.1")
     assert nginx["environment"]["NGINX_LISTEN"] == str(published[int(artifacts)])
     assert f"`http://localhost:{artifacts}/v1/artifacts/`" in promise
 

@@ -19,7 +19,6 @@ RELIED_ON = ("content-type", "content-disposition", "content-range", "accept-ran
 JSON_ERROR = "every error is JSON in MLflow's form, where MLflow answers HTML, text or another form"
 UPLOADED = "every answer of the API has a JSON body, so that of an upload is {}"
 LISTED = "names are decoded once, '#' is legal, and the size of an empty file is told like any other"
-NO_BROWSERS_YET = "which hosts and origins may call is not judged here yet: there is no credential to protect"
 NO_TRACKING = "it is not here and will not be; a 503 would be repeated for four minutes"
 CAPABILITIES = "only what a client must know to transfer artifacts, and no tracking store behind it"
 
@@ -38,8 +37,8 @@ LOCAL: dict[str, dict[str, str]] = {
     "upload onto a directory": ERROR | {"status": "a conflict stays; a 500 would be repeated for minutes"},
     "upload, newline in the name": {"status": "the name is invalid, the route is there", "body": JSON_ERROR},
     "post to an artifact": ERROR,
-    "upload, foreign origin": dict.fromkeys(("status", "content-type", "body"), NO_BROWSERS_YET),
-    "list, foreign host": dict.fromkeys(("status", "content-type", "body"), NO_BROWSERS_YET),
+    "upload, foreign origin": ERROR,
+    "list, foreign host": ERROR | {"status": "421 says that another host was meant"},
     "list, workspace": {"status": "the refusal stays; a 500 would be repeated for minutes"},
     "list": {"body": LISTED},
     "list, trailing slash": {"body": LISTED},

@@ -32,7 +32,12 @@ JSON = {"Content-Type": "application/json"}
 JAPANESE = "%E6%97%A5%E6%9C%AC"
 
 MASKED = "<masked>"
-_LEFT_OUT = {"date", "server", "connection", "vary", "x-frame-options"}
+_LEFT_OUT = {
+    *("date", "server", "connection", "vary", "x-request-id"),
+    # For browsers, and the same in every answer.
+    *("x-frame-options", "referrer-policy", "permissions-policy"),
+    *("cross-origin-opener-policy", "cross-origin-resource-policy"),
+}
 _VOLATILE = {"etag", "last-modified"}
 # Of presigned URLs; the rest of them tells what their holder may do.
 _VOLATILE_PARAMETERS = {"X-Amz-Credential", "X-Amz-Date", "X-Amz-Signature", "uploadId"}

@@ -51,7 +51,7 @@ def read(
     )
     assert made.returncode == 0, made.stderr
     assert made.stderr == "", "a variable is not set, or something is obsolete"
-    result: dict[str, Any] = json.loads(made.stdout)
+    result: dict[str, Any] = json.loads(made.stdout.replace("$$", "$"))  # it is fit to be read again
     return result
 
 

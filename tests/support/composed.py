@@ -29,6 +29,8 @@ from tests.support.ports import free_ports
 from tests.support.programs import installed
 
 START_SECONDS = 90
+SECRETS = ("store-secrets", "proxy-secrets", "access", "client-secrets", "mlflow-secrets")
+"""The volumes."""
 _HOST = "127.0.0.1"
 _GRPC_OFFSET = 10_000  # what SeaweedFS adds to a port
 _PROGRAMS = "/programs"
@@ -45,7 +47,7 @@ class Composed:
     directory: Path
     """Each volume is the directory of its name in there; whoever makes them decides on their owners."""
     files: tuple[str, ...] = SEAWEEDFS
-    _ports: list[int] = field(default_factory=lambda: free_ports(8, twin=_GRPC_OFFSET))
+    _ports: list[int] = field(default_factory=lambda: free_ports(9, twin=_GRPC_OFFSET))
 
     @property
     def store_url(self) -> str:
@@ -59,13 +61,22 @@ class Composed:
     def tracking_url(self) -> str:
         return f"http://{_HOST}:{self._ports[5]}"
 
+    @property
+    def mlflow_url(self) -> str:
+        """Of the tracking server itself, which has it for nginx alone."""
+        return f"http://{_HOST}:{self._ports[6]}"
+
     def proxy_url(self, number: int) -> str:
-        return f"http://{_HOST}:{self._ports[6 + number]}"
+        return f"http://{_HOST}:{self._ports[7 + number]}"
+
+    def token(self, name: str) -> str:
+        """The text of a token, such as client-secrets/admin."""
+        return (self.directory / name).read_text().strip()
 
     @cached_property
     def services(self) -> dict[str, dict[str, Any]]:
         """With what is different here; each difference must be found."""
-        s3, master, filer, volume, nginx, tracking, *proxies = self._ports
+        s3, master, filer, volume, nginx, tracking, mlflow, *proxies = self._ports
         text = json.dumps(services(self.files))
         servers = " ".join(f"server {_HOST}:{port};" for port in proxies)
         differences = {
@@ -74,8 +85,10 @@ class Composed:
             'FORWARDED_ALLOW_IPS": "': f'FORWARDED_ALLOW_IPS": "{_HOST},',
             f"http://{_HOST}:8080/": f"{self.nginx_url}/",
             "http://localhost:8080/": f"{self.nginx_url}/",
-            f"http://{_HOST}:5000/": f"{self.tracking_url}/",
-            '"--host=0.0.0.0", "--port=5000"': f'"--host={_HOST}", "--port={tracking}"',
+            f"http://{_HOST}:5010/": f"{self.mlflow_url}/",
+            f'"--host={_HOST}", "--port=5010"': f'"--host={_HOST}", "--port={mlflow}"',
+            '"TRACKING_LISTEN": "5000"': f'"TRACKING_LISTEN": "{_HOST}:{tracking}"',
+            f'"{_HOST}:5010"': f'"{_HOST}:{mlflow}"',
         }
         binding = [
             *(f"-ip.bind={_HOST}", f"-master.port={master}", f"-filer.port={filer}"),
@@ -97,6 +110,13 @@ class Composed:
             text = text.replace(theirs, ours)
         found: dict[str, dict[str, Any]] = json.loads(text)
         return found
+
+    def make_secrets(self) -> None:
+        """Runs the service that makes them, as the first start does."""
+        for volume in SECRETS:
+            self.make_volume(volume, 0)
+        done = self.run("secrets")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
     def make_volume(self, name: str, owner: int) -> Path:
         volume = self.directory / name
@@ -153,7 +173,7 @@ class Composed:
             variables = self.image.variables | variables
             address = {"ARTIFACT_PROXY_HOST": "0.0.0.0", "ARTIFACT_PROXY_PORT": "5500"}  # noqa: S104 - in a container
             assert address.items() <= variables.items()
-            variables |= {"ARTIFACT_PROXY_HOST": _HOST, "ARTIFACT_PROXY_PORT": str(self._ports[6 + number])}
+            variables |= {"ARTIFACT_PROXY_HOST": _HOST, "ARTIFACT_PROXY_PORT": str(self._ports[7 + number])}
             mounts.append(Mount(self.image.environment, str(self.image.environment)))
         elif image == "mlflow":
             # Four workers, its default, take four times as long to start.
@@ -173,16 +193,14 @@ class Composed:
 def nginx_container(service: dict[str, Any], directory: Path, volumes: Path) -> Container:
     """Of nginx, with the configuration that its image makes of what the service sets, and of nothing else."""
     variables: dict[str, str] = service["environment"]
-    template = mounted(service, "/etc/nginx/templates/nginx.conf.template")
-    assert template
-    directory.mkdir(parents=True)
-    file = directory / "nginx.conf"
-    file.write_text(_filled_in(template.read_text(), variables))
-    mounts = [
-        *_mounts(service, volumes),
-        Mount(file, f"{variables['NGINX_ENVSUBST_OUTPUT_DIR']}/nginx.conf"),
-        Mount(Path(newer_nginx()), f"{_PROGRAMS}/nginx"),
-    ]
+    mounts = [*_mounts(service, volumes), Mount(Path(newer_nginx()), f"{_PROGRAMS}/nginx")]
+    for name in ("nginx.conf", "servers/tracking.conf"):
+        template = mounted(service, f"/etc/nginx/templates/{name}.template")
+        assert template
+        file = directory / name
+        file.parent.mkdir(parents=True)
+        file.write_text(_filled_in(template.read_text(), variables))
+        mounts.append(Mount(file, f"{variables['NGINX_ENVSUBST_OUTPUT_DIR']}/{name}"))
     return Container(directory, _user(service), _VARIABLES | variables, mounts, service["tmpfs"])
 
 

@@ -150,7 +150,7 @@ class Image:
 
     def placed(self, text: str) -> str:
         """`text` with the image's own directories where they are here."""
-        return re.sub(r"(?<![\w./-])/(?=(opt|build|srv)\b)", f"{self.directory}/", text)
+        return re.sub(r"(?<![\w./-])/(?=(opt|build|srv|etc/artifact-proxy)\b)", f"{self.directory}/", text)
 
 
 def build(directory: Path) -> Image:

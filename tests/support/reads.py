@@ -42,6 +42,6 @@ def current(headers: dict[str, str], etag: str) -> dict[str, str]:
 
 def seen(answer: httpx.Response) -> Seen:
     """All of an answer but the headers that tell which way it came, and when."""
-    own = {"date", "server", "connection", "keep-alive"}
+    own = {"date", "server", "connection", "keep-alive", "x-request-id"}
     headers = sorted((name, value) for name, value in answer.headers.multi_items() if name not in own)
     return answer.status_code, headers, answer.content

@@ -105,6 +105,9 @@ class LocalStorage:
             except (FileNotFoundError, NotADirectoryError):
                 return
 
+    def usage(self, directory: ArtifactPath) -> int:
+        return sum(entry.size or 0 for entry in self.list(directory, recursive=True))
+
     def delete(self, path: ArtifactPath, *, precondition: Precondition = UNCONDITIONAL) -> None:
         parents = path.segments[:-1]
         with translated(path):

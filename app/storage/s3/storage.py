@@ -41,6 +41,7 @@ class S3Storage:
     """See `app.storage.base.Storage`."""
 
     plain_files = False
+    usage = None
 
     def __init__(self, bucket: Bucket, public_client: Any, settings: S3Settings, *, read_only: bool) -> None:
         self.url = bucket.root.url

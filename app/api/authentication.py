@@ -1,0 +1,103 @@
+"""Who asks: the credentials of a request, and the layer that lets nobody pass without them."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api import problems
+from app.api.forwarded import peer_of
+from app.api.limits import Limits
+from app.api.visit import visit_of
+from app.errors import ArtifactError, Unauthenticated
+from app.identity.base import Credentials
+from app.identity.identities import Identities
+
+PUBLIC = {"/health"}
+"""What answers without a credential, and under any host name."""
+
+
+def public_paths(static_prefix: str) -> frozenset[str]:
+    return frozenset(PUBLIC | {static_prefix + path for path in PUBLIC})
+
+
+class Authentication:
+    def __init__(self, app: ASGIApp, identities: Identities, limits: Limits, public: frozenset[str]) -> None:
+        self._app = app
+        self._identities = identities
+        self._limits = limits
+        self._public = public
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_public(scope):
+            try:
+                visit = visit_of(scope)
+                visit.identity = await self._identities.identify(self._credentials(scope))
+                self._limits.take_request(visit.identity)
+            except ArtifactError as error:
+                await problems.answer(Request(scope), error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _is_public(self, scope: Scope) -> bool:
+        return scope["method"] in {"GET", "HEAD"} and scope["raw_path"].decode("latin-1") in self._public
+
+    def _credentials(self, scope: Scope) -> Credentials:
+        headers = Headers(scope=scope)
+        named = {name: [_text(value) for value in headers.getlist(name)] for name in self._identities.headers}
+        secret = fault = None
+        try:
+            secret = secret_of(headers)
+        except Unauthenticated as error:
+            # It may be meant for the reverse proxy, which names the caller in another header.
+            fault = error
+        return Credentials(
+            peer=peer_of(scope) or "",
+            secret=secret,
+            fault=fault,
+            headers={
+                name: values[0] if len(values) == 1 else None for name, values in named.items() if values
+            },
+        )
+
+
+def _text(value: str) -> str | None:
+    """A header's value as the proxy meant it, which is in UTF-8; None for what is not."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def secret_of(headers: Headers) -> str | None:
+    """The token of a Bearer, or the password of a Basic credential; None without any.
+
+    Raises `Unauthenticated` for what is neither (RFC 6750, section 2.1; RFC 7617, section 2).
+    """
+    values = headers.getlist("authorization")
+    if not values:
+        return None
+    if len(values) > 1:
+        raise Unauthenticated("There are several Authorization headers; send one.")
+    scheme, _, credential = values[0].partition(" ")
+    credential = credential.strip(" ")
+    if scheme.lower() == "bearer" and credential:
+        return credential
+    if scheme.lower() == "basic":
+        return _password(credential)
+    raise Unauthenticated("The Authorization header is neither Bearer nor Basic with a credential.")
+
+
+def _password(credential: str) -> str:
+    try:
+        text = b64decode(credential.encode("ascii"), validate=True).decode()
+    except (binascii.Error, UnicodeError):
+        raise Unauthenticated("The Basic credential is not base64 of UTF-8.") from None
+    _, colon, password = text.partition(":")
+    if not colon or not password or "\x00" in text:
+        raise Unauthenticated("The Basic credential is no user name, colon and password.")
+    return password

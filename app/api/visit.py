@@ -1,0 +1,54 @@
+"""One request as it is known here: where it comes from, who asks for what, and what came of it."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import HTTPConnection
+
+from app.identity.base import Identity
+from app.identity.permissions import Action
+from app.paths import ArtifactPath
+
+_KEY = "artifact-proxy.visit"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(slots=True)
+class Visit:
+    request_id: str
+    identity: Identity | None = None
+    action: Action | None = None
+    path: ArtifactPath | None = None
+    error: str | None = None
+    """The error code of the answer."""
+    received: int = 0
+    """Bytes of the request's body, as `sent` of the response's."""
+    sent: int = 0
+    status: int | None = None
+    complete: bool = False
+    """Whether the whole response was handed over."""
+    gone: bool = False
+    """Whether the client went away before that."""
+    started: float = field(default_factory=time.monotonic)
+    at_end: list[Callable[[], None]] = field(default_factory=list)
+    """Called when the request is over, however it ended."""
+
+
+def begin(scope: MutableMapping[str, Any], given_id: str | None) -> Visit:
+    """Starts the visit of a request; a request id that can be taken over is."""
+    usable = given_id is not None and _REQUEST_ID.fullmatch(given_id)
+    visit = Visit(given_id if given_id is not None and usable else secrets.token_hex(16))
+    scope[_KEY] = visit
+    return visit
+
+
+def visit_of(request: HTTPConnection | Mapping[str, Any]) -> Visit:
+    visit = request.get(_KEY)
+    assert isinstance(visit, Visit), "no request comes in past the outermost layers"
+    return visit
