@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from io import TextIOWrapper
-from logging.handlers import QueueHandler, QueueListener, WatchedFileHandler
-from queue import SimpleQueue
+from pathlib import Path
+from queue import Full, Queue
 from typing import Any
 
+logger = logging.getLogger(__name__)
+
 STANDARD_OUTPUT = "-"
+WAITING_LINES = 10_000
+"""More are lost while the disk stands still: memory is not to grow with it."""
+_COMPLAINT_SECONDS = 60
+_CLOSE_SECONDS = 5
 _OWNER_AND_GROUP = 0o640
 
 
 class AuditLog:
-    """Written by a thread of its own, so that nobody waits for its disk."""
+    """Written by a thread of its own, so that nobody waits for its disk. What is lost is counted there."""
 
     def __init__(self, target: str) -> None:
         """`target`: a file, `-` for the standard output, empty for none. Raises `OSError`."""
         self.enabled = bool(target)
-        self._logger = logging.Logger("audit")
-        self._listener: QueueListener | None = None
+        self._lost = _Losses()
+        self._lines: Queue[str | None] = Queue(WAITING_LINES)
+        self._writer: threading.Thread | None = None
         if self.enabled:
-            queue: SimpleQueue[logging.LogRecord] = SimpleQueue()
-            self._logger.addHandler(QueueHandler(queue))
-            self._listener = QueueListener(queue, _handler(target))
-            self._listener.start()
+            file = _File(None if target == STANDARD_OUTPUT else target)
+            self._writer = threading.Thread(target=self._write_lines, args=(file,), name="audit", daemon=True)
+            self._writer.start()
 
     def write(self, record: Mapping[str, Any], started: float | None = None) -> None:
         """Adds a line; `started`, by the monotonic clock, tells how long it took.
@@ -38,30 +47,116 @@ class AuditLog:
         Everything beyond printable ASCII is escaped, so that nobody's words make lines of their own.
         """
         if self.enabled:
-            line: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **record}
-            if started is not None:
-                line["seconds"] = round(time.monotonic() - started, 3)
-            self._logger.info("%s", json.dumps(line))
+            seconds = {} if started is None else {"seconds": round(time.monotonic() - started, 3)}
+            try:
+                self._lines.put_nowait(_line({**record, **seconds}))
+            except Full:
+                self._lost.add(1, "they come faster than they can be written")
 
     def close(self) -> None:
-        """Waits until all is written."""
-        if self._listener is not None:
-            self._listener.stop()
-            for handler in self._listener.handlers:
-                handler.close()
-            self._listener = None
-            self.enabled = False
+        """Waits until all is written, but not for ever for a reader that stands still."""
+        self.enabled = False
+        if self._writer is not None:
+            with suppress(Full):
+                self._lines.put(None, timeout=_CLOSE_SECONDS)
+            self._writer.join(_CLOSE_SECONDS)
+            self._writer = None
+
+    def _write_lines(self, file: _File) -> None:
+        while (line := self._lines.get()) is not None:
+            self._tell_losses(file)
+            self._write_line(file, line, 1)
+        self._tell_losses(file)
+        file.close()
+
+    def _tell_losses(self, file: _File) -> None:
+        lines = self._lost.take()
+        if lines:
+            self._write_line(file, _line({"event": "lost", "lines": lines}), lines)
+
+    def _write_line(self, file: _File, line: str, stands_for: int) -> None:
+        try:
+            file.write(line.encode("ascii"))
+        except OSError as error:
+            self._lost.add(stands_for, f"they cannot be written ({error.strerror})")
 
 
-def _handler(target: str) -> logging.Handler:
-    if target == STANDARD_OUTPUT:
-        return logging.StreamHandler(sys.stdout)
-    return _WatchedFile(target, encoding="utf-8")
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **record})
 
 
-class _WatchedFile(WatchedFileHandler):
-    """Opened again when somebody has moved it away."""
+class _Losses:
+    """Counts the lines that are lost, and has the server's log tell of it now and then."""
 
-    def _open(self) -> TextIOWrapper:
-        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _OWNER_AND_GROUP)
-        return os.fdopen(descriptor, "a", encoding=self.encoding)
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lines = 0
+        self._told = -math.inf
+
+    def add(self, lines: int, why: str) -> None:
+        with self._lock:
+            self._lines += lines
+            now = time.monotonic()
+            tells = now - self._told >= _COMPLAINT_SECONDS
+            self._told = now if tells else self._told
+        if tells:
+            logger.error("The audit log loses lines: %s.", why)
+
+    def take(self) -> int:
+        """How many there were since the last time."""
+        with self._lock:
+            lines, self._lines = self._lines, 0
+        return lines
+
+
+class _File:
+    """The end of a file, which is opened again when somebody has moved it away."""
+
+    def __init__(self, path: str | None) -> None:
+        """`path`: None for the standard output. Raises `OSError`, as the methods do."""
+        self._path = path
+        self._descriptor = self._open()
+        self._in_line = self._ends_in_line()
+
+    def write(self, line: bytes) -> None:
+        """Adds the line in one piece, or begins a new one behind what a full disk left of the last."""
+        if self._is_moved():
+            moved, self._descriptor = self._descriptor, self._open()
+            self._in_line = self._ends_in_line()
+            os.close(moved)
+        rest = b"\n" * self._in_line + line + b"\n"
+        while rest:
+            written = os.write(self._descriptor, rest)
+            self._in_line = written < len(rest)
+            rest = rest[written:]
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def _open(self) -> int:
+        if self._path is None:
+            if sys.stdout is None:
+                raise OSError(errno.EBADF, "it is closed")
+            return os.dup(sys.stdout.fileno())
+        # Else one that opens a pipe would wait for a reader.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        descriptor = os.open(self._path, flags, _OWNER_AND_GROUP)
+        os.set_blocking(descriptor, True)
+        return descriptor
+
+    def _ends_in_line(self) -> bool:
+        """Whether a full disk left a line unfinished before this server wrote to it."""
+        if self._path is None or not Path(self._path).is_file():
+            return False
+        with suppress(OSError), open(self._path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            return size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
+        return False
+
+    def _is_moved(self) -> bool:
+        if self._path is None:
+            return False
+        try:
+            return not os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return True

@@ -21,15 +21,12 @@ from uvicorn.supervisors import Multiprocess
 from app import __version__, config, token_command
 from app.api.headers import SECURITY_HEADERS
 from app.api.pace import Pace
-from app.audit import AuditLog
 from app.errors import ArtifactError
-from app.fields import RefusedSetting, is_loopback, known_as
-from app.identity.access_file import InvalidAccessFile
-from app.identity.identities import Identities
-from app.main import open_app, open_storage
+from app.fields import known_as
+from app.main import open_app
+from app.preparation import open_fit, prepared_root, require_guarded
 from app.protocol import HttpProtocol
 from app.settings import Settings, settings_class
-from app.storage.base import Storage
 
 _BACKLOG = 2048
 _HUNG_SECONDS = 30
@@ -110,14 +107,15 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
 
 def _serve(loaded: config.Loaded) -> int:
     settings = loaded.settings
-    _require_guarded(loaded)
+    require_guarded(loaded)
     with _listen(settings) as listener:
-        root = _prepare_storage(loaded)
+        root = prepared_root(loaded)
         print(f"artifact-proxy {__version__} serves {root} at {_url(listener, settings)}", flush=True)
         server_config = uvicorn.Config(
             partial(open_app, settings.model_dump() | {"default_artifact_root": root}),
             factory=True,
             loop="uvloop",
+            # It takes whatever makes a protocol, and says that it takes classes.
             http=partial(
                 HttpProtocol,
                 max_target=settings.max_target_size,
@@ -172,31 +170,6 @@ def _run(server_config: uvicorn.Config, listener: socket.socket) -> int:
     return 0 if server.started else 1
 
 
-def _require_guarded(loaded: config.Loaded) -> None:
-    """Raises `ConfigurationError` where others could come in without being known, or unseen."""
-    settings = loaded.settings
-    if not settings.access_file and loaded.origins["access_file"] == config.flag_name("access_file"):
-        raise loaded.refused("access_file", "it is empty; name a file, or leave the flag out")
-    try:
-        AuditLog(settings.audit_log).close()
-    except OSError as error:
-        raise loaded.refused("audit_log", f"it cannot be written ({error.strerror})") from None
-    if settings.access_file:
-        if settings.insecure_no_auth:
-            raise loaded.refused("insecure_no_auth", "there is an --access-file; leave one of them out")
-        try:
-            Identities(settings.access_file)
-        except InvalidAccessFile as error:
-            raise loaded.refused("access_file", str(error).rstrip(".")) from None
-    elif not settings.insecure_no_auth and not is_loopback(settings.host):
-        raise loaded.refused(
-            "host",
-            "everybody who reaches it could read and change all artifacts; say who may with --access-file "
-            "(`artifact-proxy token new NAME --allow all: --access-file FILE` makes one), or say "
-            "--insecure-no-auth",
-        )
-
-
 def _url(listener: socket.socket, settings: Settings) -> str:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
@@ -210,20 +183,9 @@ def _log_config() -> dict[str, Any]:
     return configuration
 
 
-def _prepare_storage(loaded: config.Loaded) -> str:
-    """Finds out before the first request what would fail in each of them; gives the root's URL."""
-    with closing(_open(loaded)) as storage:
-        try:
-            storage.check()
-        except ArtifactError as error:
-            cause = f" ({error.__cause__})" if error.__cause__ else ""
-            raise loaded.refused("default_artifact_root", f"{str(error).rstrip('.')}{cause}") from None
-        return storage.url
-
-
 def _check(loaded: config.Loaded) -> int:
     """Tries the root out, step by step, for whoever sets it up; gives the exit status."""
-    with closing(_open(loaded)) as storage:
+    with closing(open_fit(loaded)) as storage:
         print(f"Checking {storage.url}")
         try:
             for step in storage.rehearse():
@@ -233,47 +195,6 @@ def _check(loaded: config.Loaded) -> int:
             return 1
     print("The artifact root can be used.")
     return 0
-
-
-def _open(loaded: config.Loaded) -> Storage:
-    settings = loaded.settings
-    try:
-        storage = open_storage(settings, prepare=True)
-        try:
-            _require_fit(settings, storage)
-        except RefusedSetting:
-            storage.close()
-            raise
-        return storage
-    except RefusedSetting as error:
-        raise loaded.refused(error.field, str(error)) from None
-    except ValueError as error:
-        raise loaded.refused("default_artifact_root", str(error)) from None
-
-
-def _require_fit(settings: Settings, storage: Storage) -> None:
-    """Raises `RefusedSetting` for what this kind of storage cannot do."""
-    if settings.presign and storage.direct is None:
-        raise RefusedSetting(
-            "presign",
-            f"{storage.url} has no presigned URLs; a root in S3 has, unless its --s3-upload-extra-args want "
-            "SSECustomerKey, RequestPayer or ChecksumAlgorithm, which clients would have to send",
-        )
-    if settings.quotas and storage.usage is None:
-        raise RefusedSetting(
-            "quotas",
-            f"what lies below a prefix of {storage.url} cannot be told cheaply; use the store's own quotas",
-        )
-    if settings.accel_redirect and not storage.plain_files:
-        raise RefusedSetting(
-            "accel_redirect",
-            f"{storage.url} has no files that a reverse proxy could send; a local root has, and for one in "
-            "S3 there is --presign-redirect-above",
-        )
-    if settings.presign_redirect_above and not settings.presign:
-        raise RefusedSetting(
-            "presign_redirect_above", "it redirects to presigned URLs; set --presign as well"
-        )
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -20,8 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
 from app.fields import known_as, without_password
-from app.settings import ENV_PREFIX, Settings
-from app.settings import settings_class as settings_class
+from app.settings import ENV_PREFIX, Settings, settings_class
 
 CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
 

@@ -90,7 +90,7 @@ class LingeringTransport(asyncio.Transport):
         return self._transport.get_write_buffer_size() + unsent[0]
 
     def drop(self, size: int) -> None:
-        """Counts what came after `close`."""
+        """Counts what came and nobody reads any more, and ends the connection if it is too much."""
         self._dropped += size
         if self._dropped > _DROPPED_BYTES:
             self._transport.close()

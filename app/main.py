@@ -6,15 +6,16 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__, malloc
 from app.api import artifacts, docs, mlflow, openapi, problems, system
 from app.api.access import Access
-from app.api.authentication import Authentication, public_paths
+from app.api.authentication import Authentication
+from app.api.cors import Cors
 from app.api.direct import DirectGateway
 from app.api.forwarded import Forwarded
 from app.api.gateway import Gateway
@@ -24,26 +25,18 @@ from app.api.pace import Pace
 from app.api.quotas import Quotas
 from app.api.target import RawTarget
 from app.api.threads import StorageThreads, finished
-from app.api.visits import Visits
+from app.api.visits import Visits, public_paths
 from app.audit import AuditLog
 from app.identity.identities import Identities
 from app.reload import reloading
-from app.settings import Settings, names, quotas_of, settings_class
+from app.settings import Settings, settings_class
 from app.storage import registry
 from app.storage.base import Storage
+from app.values import names, quotas_of
 
 logger = logging.getLogger(__name__)
 
 _QUOTA_SECONDS = 60
-_CORS_REQUEST_HEADERS = [
-    *("Authorization", "Content-Type", "Content-MD5", "Content-Digest", "Repr-Digest", "Want-Repr-Digest"),
-    *("Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range"),
-    "X-Request-Id",
-]
-_CORS_RESPONSE_HEADERS = [
-    *("ETag", "Content-Range", "Accept-Ranges", "Content-Disposition", "Location", "Repr-Digest"),
-    *("Retry-After", "X-Request-Id"),
-]
 
 
 def open_storage(settings: Settings, *, prepare: bool) -> Storage:
@@ -137,35 +130,28 @@ def _surround(
     app: FastAPI, settings: Settings, identities: Identities, audit: AuditLog, limits: Limits
 ) -> None:
     """The layers that every request passes, from the innermost to the outermost."""
-    public = public_paths(settings.static_prefix)
     origins = names(settings.cors_allowed_origins)
     app.add_middleware(RawTarget, static_prefix=settings.static_prefix, root_path=settings.root_path)
-    app.add_middleware(Authentication, identities=identities, limits=limits, public=public)
+    app.add_middleware(Authentication, identities=identities, limits=limits)
     if origins:
         # Before anybody is asked for credentials, which a browser's own question does not have.
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=origins,
-            allow_methods=problems.METHODS,
-            allow_headers=_CORS_REQUEST_HEADERS,
-            expose_headers=_CORS_RESPONSE_HEADERS,
-        )
-    app.add_middleware(Hosts, allowed=_hosts(settings, identities), origins=origins, public=public)
-    app.add_middleware(Visits, audit=audit)
+        app.add_middleware(Cors, origins=origins)
+    app.add_middleware(Hosts, allowed=partial(_hosts, settings, identities), origins=origins)
+    app.add_middleware(Visits, audit=audit, public=public_paths(settings.static_prefix))
     app.add_middleware(Forwarded, trusted=settings.forwarded_allow_ips)
 
 
 def _hosts(settings: Settings, identities: Identities) -> list[str] | None:
-    """By which host names the server may be called; None for any.
+    """By which host names the server may be called now; None for any.
 
     A page that has its own name mean this server gets nothing from it without a credential, so names
     matter where none is asked for, or where the address that asks is one: that of a trusted proxy.
     """
     if settings.allowed_hosts:
         return names(settings.allowed_hosts)
-    return (
-        None if identities.required and not identities.headers else [ANY_ADDRESS, "localhost", settings.host]
-    )
+    if identities.required and not identities.headers:
+        return None
+    return [ANY_ADDRESS, "localhost", settings.host]
 
 
 async def _sweep(storage: Storage, threads: StorageThreads, interval: float) -> None:

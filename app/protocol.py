@@ -12,10 +12,13 @@ import asyncio
 import http
 import json
 import re
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.api.headers import DEFAULT_POLICY
 from app.api.pace import Pace
@@ -23,6 +26,10 @@ from app.linger import LingeringTransport
 
 DISCARD_SECONDS = 30.0
 """For so long the rest of a body is read that nobody wants any more, so that the connection may stay."""
+_HEADER_COST = 32
+"""Bytes that each header counts for besides its own (as in RFC 9113, section 6.5.2)."""
+WAITING_REQUESTS = 100
+"""So many are taken before the first of them is answered; those behind them can be sent again."""
 _REQUEST_LINE = re.compile(rb"(?:\A|\n)(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) \S+ HTTP/1\.[01]\r?\n")
 _KNOWN_METHODS = {b"GET", b"HEAD", b"PUT", b"POST", b"DELETE", b"OPTIONS", b"TRACE", b"PATCH"}
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
@@ -40,12 +47,28 @@ class RefusedHead(Exception):
     """Ends the parsing of a head; the parser wraps it in an error of its own."""
 
 
+class PipelineFlow(FlowControl):
+    """Reads nothing more while requests wait for their turn, as each of them takes memory.
+
+    The one that is answered meanwhile has come completely.
+    """
+
+    def __init__(self, transport: asyncio.Transport, waiting: Collection[object]) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
+
+
 class HttpProtocol(HttpToolsProtocol):
     _in_head = False
     _head_bytes = 0
     _read_bytes = 0
     _saw_body = False
     _refusal: Refusal | None = None
+    _answering: RequestResponseCycle | None = None
     _discarding: asyncio.TimerHandle | None = None
 
     def __init__(self, *arguments: Any, max_target: int, max_head: int, pace: Pace, **options: Any) -> None:
@@ -56,27 +79,37 @@ class HttpProtocol(HttpToolsProtocol):
         self._max_head = max_head
         self._pace = pace
 
+    # asyncio's own type is wider than what uvicorn takes.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         lingering = LingeringTransport(transport, self.loop, self._pace, self._expects_more, self._breaks_off)
         super().connection_made(lingering)
+        self.flow = PipelineFlow(lingering, self.pipeline)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+        self.flow.resume_reading()  # of the last one that waited there may be more to come
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_discarding()
         super().connection_lost(exc)
+        # uvicorn tells only the request that came last, which may be waiting behind the one that is answered.
+        self.pipeline.clear()
+        if self._answering is not None:
+            self._answering.disconnected = not self._answering.response_complete
+            self._answering.message_event.set()
 
     def _expects_more(self) -> bool:
         return self._in_head or self._refusal is not None or (self.cycle is not None and self.cycle.more_body)
 
     def _breaks_off(self) -> bool:
-        return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        cycle = self._answering
+        return cycle is not None and cycle.response_started and not cycle.response_complete
 
     def _has_answered(self) -> bool:
         """Whether the client would take another answer for a part of an earlier one, or for that to its next
         request."""
-        cycle = self.cycle
-        return bool(self.pipeline) or (
-            cycle is not None and cycle.response_started and (cycle.more_body or not cycle.response_complete)
-        )
+        return self.cycle is not None and self.cycle.response_started and self.cycle.more_body
 
     def data_received(self, data: bytes) -> None:
         assert isinstance(self.transport, LingeringTransport)
@@ -131,12 +164,14 @@ class HttpProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # what comes behind the body are trailers, which nobody asked for
             super().on_header(name, value)
-            self._head_bytes += len(name) + len(value) + 4
+            self._head_bytes += len(name) + len(value) + _HEADER_COST
             if self._head_bytes > self._max_head:
                 self._stop(self._large_head())
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if len(self.pipeline) >= WAITING_REQUESTS:
+            self._stop(Refusal(429, f"More than {WAITING_REQUESTS} requests wait for their answers."))
         if not self.parser.should_upgrade():
             self._judge_head()
             super().on_headers_complete()
@@ -208,6 +243,11 @@ class HttpProtocol(HttpToolsProtocol):
         peer = self.client[0] if self.client else "?"
         phrase = http.HTTPStatus(status).phrase
         self.logger.warning("Closed a connection of %s with %d %s: %s", peer, status, phrase, message)
+        if self.pipeline and self.cycle.more_body:
+            # It waits for its turn, which never comes.
+            self.pipeline.popleft()
+            assert self._answering is not None
+            self.cycle = self.pipeline[0][0] if self.pipeline else self._answering
         if self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body:
             # What was asked before is done, and its answer is the last one.
             self.cycle.keep_alive = False

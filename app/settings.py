@@ -2,67 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import re
 from functools import cache
-from ipaddress import ip_network
 from typing import Annotated, Any, cast
-from urllib.parse import urlsplit
 
-from pydantic import Field, create_model, field_validator
+from pydantic import AfterValidator, Field, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from app.errors import InvalidPath
+from app import values
 from app.fields import KnownAs
-from app.paths import ArtifactPath
 from app.storage import registry
 
 ENV_PREFIX = "ARTIFACT_PROXY_"
-
-_OWN_ROUTES = {"api", "ajax-api", "v1", "docs", "openapi.json", "health", "version"}
-_HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\]")
-_PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
-
-
-def _prefix(value: str, example: str, *, beside_routes: bool = False) -> str:
-    """A path of whole segments without a final slash. Raises `ValueError` for what is none.
-
-    With `beside_routes` it may not begin as a route of the server does.
-    """
-    value = value.rstrip("/")
-    if not _PREFIX.fullmatch(value):
-        raise ValueError(
-            "it must be empty, or a path of letters, digits and '.', '_', '~', '-' that starts with a slash "
-            f"and has no '.' or '..' as a segment, such as {example}"
-        )
-    if beside_routes and value and value.split("/")[1] in _OWN_ROUTES:
-        raise ValueError(f"routes of the server itself begin so; choose another path, such as {example}")
-    return value
-
-
-def names(value: str) -> list[str]:
-    """The members of a list that is written with commas."""
-    return [name.strip() for name in value.split(",") if name.strip()]
-
-
-def quotas_of(value: str) -> dict[ArtifactPath, int]:
-    """The bytes that may lie below each prefix. Raises `ValueError`."""
-    try:
-        written = json.loads(value) if value else {}
-    except ValueError as error:
-        raise ValueError(f"it is no JSON ({error})") from None
-    if not isinstance(written, dict):
-        raise ValueError('it is JSON, but no object; write {"users/": 1000000000}')
-    quotas = {}
-    for prefix, size in written.items():
-        try:
-            path = ArtifactPath.parse_directory(prefix)
-        except InvalidPath as error:
-            raise ValueError(str(error).rstrip(".")) from None
-        if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-            raise ValueError(f"the quota of {prefix!r} is no number of bytes")
-        quotas[path] = size
-    return quotas
 
 
 class Settings(BaseSettings):
@@ -77,7 +27,7 @@ class Settings(BaseSettings):
         description="Where the artifacts are kept: a directory, a file: URL, or s3://bucket/path. A relative "
         "path is resolved once, at the start. MLflow calls this --artifacts-destination.",
     )
-    host: Annotated[str, KnownAs("MLFLOW_HOST")] = Field(
+    host: Annotated[str, KnownAs("MLFLOW_HOST"), AfterValidator(values.listening_host)] = Field(
         "127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 for all."
     )
     port: Annotated[int, KnownAs("MLFLOW_PORT")] = Field(
@@ -86,20 +36,22 @@ class Settings(BaseSettings):
     workers: Annotated[int, KnownAs("MLFLOW_WORKERS")] = Field(
         1, ge=1, le=256, description="Number of server processes."
     )
-    static_prefix: Annotated[str, KnownAs("MLFLOW_STATIC_PREFIX")] = Field(
-        "", description="Path below which all routes answer as well, such as /mlflow; empty for none."
+    static_prefix: Annotated[str, KnownAs("MLFLOW_STATIC_PREFIX"), AfterValidator(values.static_prefix)] = (
+        Field("", description="Path below which all routes answer as well, such as /mlflow; empty for none.")
     )
-    root_path: str = Field(
+    root_path: Annotated[str, AfterValidator(values.root_path)] = Field(
         "",
         description="Path at which a reverse proxy shows the server, if it takes that off before it sends "
         "requests on, such as /artifacts; empty for none.",
     )
-    forwarded_allow_ips: Annotated[str, KnownAs("FORWARDED_ALLOW_IPS")] = Field(
-        "127.0.0.1,::1",
-        description="Addresses and networks of the reverse proxies whose X-Forwarded-For and -Proto are "
-        "believed, separated by commas; * for all.",
+    forwarded_allow_ips: Annotated[str, KnownAs("FORWARDED_ALLOW_IPS"), AfterValidator(values.addresses)] = (
+        Field(
+            "127.0.0.1,::1",
+            description="Addresses and networks of the reverse proxies whose X-Forwarded-For and -Proto are "
+            "believed, separated by commas; * for all.",
+        )
     )
-    accel_redirect: str = Field(
+    accel_redirect: Annotated[str, AfterValidator(values.location)] = Field(
         "",
         description="Location at which nginx has the files of a local root, such as /_files: downloads "
         "through it are answered with X-Accel-Redirect, and it sends the files itself. Empty to send all "
@@ -113,13 +65,13 @@ class Settings(BaseSettings):
     insecure_no_auth: bool = Field(
         False, description="Serve everybody who reaches a --host that is not this machine alone."
     )
-    allowed_hosts: str = Field(
+    allowed_hosts: Annotated[str, AfterValidator(values.host_names)] = Field(
         "",
         description="Host names, without ports, by which clients may call the server, separated by commas; "
         "*.example.com for all below, * for any. Empty for any with an --access-file that has no "
         "[proxy_header], and else for localhost, --host and IP addresses.",
     )
-    cors_allowed_origins: str = Field(
+    cors_allowed_origins: Annotated[str, AfterValidator(values.origins)] = Field(
         "",
         description="Origins such as https://app.example.com whose pages may use the server from browsers, "
         "separated by commas; empty for none.",
@@ -171,7 +123,7 @@ class Settings(BaseSettings):
     max_header_size: int = Field(
         131072, ge=8192, le=1048576, description="Bytes of the largest request head, before 431."
     )
-    quotas: str = Field(
+    quotas: Annotated[str, AfterValidator(values.quotas)] = Field(
         "",
         description="JSON object with the bytes that may lie below prefixes of a local root, such as "
         '{"users/": 1000000000}; empty for none.',
@@ -199,73 +151,6 @@ class Settings(BaseSettings):
     )
     keep_alive: int = Field(75, ge=1, description="Seconds that an idle connection is kept open.")
     access_log: bool = Field(True, description="Log one line for each request.")
-
-    @field_validator("host")
-    @classmethod
-    def _possible_host(cls, value: str) -> str:
-        try:
-            value.encode("idna")
-        except UnicodeError:
-            raise ValueError("it is no host name; choose another address, such as 127.0.0.1") from None
-        return value
-
-    @field_validator("static_prefix")
-    @classmethod
-    def _whole_segments(cls, value: str) -> str:
-        return _prefix(value, "/mlflow", beside_routes=True)
-
-    @field_validator("root_path")
-    @classmethod
-    def _shown_at(cls, value: str) -> str:
-        return _prefix(value, "/artifacts")
-
-    @field_validator("accel_redirect")
-    @classmethod
-    def _location(cls, value: str) -> str:
-        location = _prefix(value, "/_files", beside_routes=True)
-        if value and not location:
-            raise ValueError("the server itself is there; choose another path, such as /_files")
-        return location
-
-    @field_validator("forwarded_allow_ips")
-    @classmethod
-    def _addresses(cls, value: str) -> str:
-        value = value.strip()
-        for address in value.split(",") if value not in {"", "*"} else []:
-            try:
-                ip_network(address.strip())
-            except ValueError as error:
-                raise ValueError(f"{error}; give addresses such as 10.0.0.1 or 10.0.0.0/8, or *") from None
-        return value
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _host_names(cls, value: str) -> str:
-        for name in names(value):
-            if not _HOST.fullmatch(name):
-                raise ValueError(
-                    f"{name!r} is no host name; give names without scheme and port, such as ml.example.com, "
-                    "*.example.com or [::1]"
-                )
-        return value
-
-    @field_validator("cors_allowed_origins")
-    @classmethod
-    def _origins(cls, value: str) -> str:
-        for origin in names(value):
-            parts = urlsplit(origin)
-            if parts.scheme not in {"http", "https"} or f"{parts.scheme}://{parts.netloc}" != origin:
-                raise ValueError(
-                    f"{origin!r} is no origin; give scheme, host and port alone, such as "
-                    "https://app.example.com"
-                )
-        return value
-
-    @field_validator("quotas")
-    @classmethod
-    def _bytes_of_prefixes(cls, value: str) -> str:
-        quotas_of(value)
-        return value
 
     @classmethod
     def settings_customise_sources(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from tempfile import mkstemp
 
@@ -120,8 +122,29 @@ def _add(file: Path, text: str, give: Callable[[], None]) -> None:
 
     The token is given in between: one that nobody got to see would be of no use there.
     """
+    with _alone(file):
+        _append(file, text, give)
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Else the later one of two commands would put back what the earlier one read."""
     try:
-        before = file.read_text("utf-8") if file.exists() else ""
+        descriptor = os.open(os.path.dirname(os.path.realpath(file)), os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise RefusedCommand(f"The access file {str(file)!r} cannot be written ({error.strerror}).") from None
+    try:
+        flock(descriptor, LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _append(file: Path, text: str, give: Callable[[], None]) -> None:
+    try:
+        before = file.read_text("utf-8")
+    except FileNotFoundError:
+        before = ""
     except OSError as error:
         raise RefusedCommand(f"The access file {str(file)!r} cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError:
@@ -157,7 +180,10 @@ def _written_beside(file: Path, text: str) -> Path:
 def _give(file: Path | None, token: str) -> None:
     """Prints the token, or writes it to a new file."""
     if file is None:
-        print(token)
+        try:
+            print(token, flush=True)
+        except OSError as error:
+            raise RefusedCommand(f"The token cannot be shown ({error.strerror}).") from None
         return
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -165,5 +191,9 @@ def _give(file: Path | None, token: str) -> None:
         raise RefusedCommand(
             f"The token file {str(file)!r} cannot be made ({error.strerror}); name a new one."
         ) from None
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(token + "\n")
+    try:
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(token + "\n")
+    except OSError as error:
+        file.unlink()
+        raise RefusedCommand(f"The token file {str(file)!r} cannot be written ({error.strerror}).") from None

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, SecretStr
 from app import __version__, config
 from app.cli import main
 from app.fields import known_as
+from app.settings import settings_class
 from app.storage import registry
 
 pytestmark = pytest.mark.usefixtures("no_variables")
@@ -34,9 +35,9 @@ class TestHelp:
         monkeypatch.setenv("COLUMNS", "1000")
         return printed(capsys, "--help")
 
-    @pytest.mark.parametrize("name", config.settings_class().model_fields)
+    @pytest.mark.parametrize("name", settings_class().model_fields)
     def test_it_explains_each_setting(self, text: str, name: str) -> None:
-        field = config.settings_class().model_fields[name]
+        field = settings_class().model_fields[name]
         entries = [" ".join(entry.split()) for entry in re.split(r"\n  (?=--)", text)]
         [entry] = [entry for entry in entries if re.match(rf"{config.flag_name(name)}[ ,]", entry)]
         assert field.description
@@ -134,14 +135,14 @@ def test_the_settings_of_a_backend_are_flags_too(
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(registry, "settings_models", lambda: [BackendSettings])
-        config.settings_class.cache_clear()
+        settings_class.cache_clear()
         try:
             text = printed(capsys, "--help")
             assert "--region" in text
             assert "100% optional. (default: none) [ARTIFACT_PROXY_REGION]" in " ".join(text.split())
             shown = printed(capsys, "config", "--region", "eu", "--secret", "very-secret")
         finally:
-            config.settings_class.cache_clear()
+            settings_class.cache_clear()
     assert 'region = "eu"  # --region' in shown
     assert "very-secret" not in shown
 

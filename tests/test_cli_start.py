@@ -83,7 +83,7 @@ class TestRoot:
             ("file:", "not absolute"),
             ("file:artifacts", "file:///path"),
             ("file:./artifacts", "file:///path"),
-            ("file://host/share", "'host'"),
+            ("file://host/share", "it names a host"),
             ("file://artifacts", "file:///path"),
             ("file:///a?b", "%3F"),
             ("file:///a#b", "%23"),

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 from pydantic import ValidationError
 
-from app import config
 from app.config import load
 from app.fields import known_as
+from app.settings import settings_class
 from tests.support.configuration import plain, write, written
 
 pytestmark = pytest.mark.usefixtures("no_variables")
@@ -92,7 +92,7 @@ CASES = [
 
 
 def test_the_variables_known_from_elsewhere_are_those_with_a_counterpart() -> None:
-    fields = config.settings_class().model_fields
+    fields = settings_class().model_fields
     known = {name: known_as(field) for name, field in fields.items() if known_as(field)}
     assert known == {name: tuple(sources.known) for name, sources in VALUES.items()}
 
@@ -232,12 +232,12 @@ def test_settings_do_not_change_any_more() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         settings.port = 1  # type: ignore[misc]
     with pytest.raises(ValidationError, match="unknown"):
-        config.settings_class()(unknown=1)  # type: ignore[call-arg]
+        settings_class()(unknown=1)  # type: ignore[call-arg]
 
 
 def test_a_server_process_gets_the_same_settings() -> None:
     loaded = load({"port": "0", "read_only": True, "sweep_interval": "1.5", "durability": "none"}, None)
-    assert config.settings_class()(**loaded.settings.model_dump()) == loaded.settings
+    assert settings_class()(**loaded.settings.model_dump()) == loaded.settings
 
 
 class TestFile:

@@ -9,6 +9,7 @@ import pytest
 from app import cli, config
 from app.config import flag_name
 from app.fields import known_as
+from app.settings import settings_class
 from tests.support.configuration import refusal, write, written
 
 pytestmark = pytest.mark.usefixtures("no_variables")
@@ -95,6 +96,31 @@ IMPOSSIBLE = [
     ("forwarded_allow_ips", "300.0.0.1", "does not appear"),
     ("forwarded_allow_ips", "10.0.0.0/33", "does not appear"),
     ("forwarded_allow_ips", "none", "does not appear"),
+    *(
+        ("cors_allowed_origins", value, "is no origin as browsers send it; give scheme, host and port alone")
+        for value in (
+            "*",
+            "null",
+            "app.example.com",
+            "https://",
+            "https://App.example.com",
+            "ftp://a.example",
+        )
+    ),
+    ("cors_allowed_origins", "https://a.example,https://b.example/", "'https://b.example/' is no origin"),
+    ("allowed_hosts", "https://ml.example.com", "is no host name; give names without scheme and port"),
+    ("allowed_hosts", "ml.example.com, ml.example.com:80", "'ml.example.com:80' is no host name"),
+    ("allowed_hosts", "*.*.example.com", "is no host name"),
+    ("quotas", "{", "it is no JSON"),
+    ("quotas", "[1]", 'it is JSON, but no object; write {"users/": 1000000000}'),
+    ("quotas", '{"../x": 1}', "'../x'"),
+    ("quotas", '{"users/": "1"}', "the quota of 'users/' is no number of bytes"),
+    ("quotas", '{"users/": -1}', "the quota of 'users/' is no number of bytes"),
+    ("max_artifact_size", "-1", "greater than or equal to 0"),
+    ("max_target_size", "70000", "65536"),
+    ("transfer_patience", "0", "greater than 0"),
+    ("cors_allowed_origins", "https://ä.example", "is no origin"),
+    ("cors_allowed_origins", "https://a.example:x", "is no origin"),
     ("accel_redirect", "_files", "such as /_files"),
     ("accel_redirect", "//_files", "such as /_files"),
     ("accel_redirect", "/a//b", "such as /_files"),
@@ -141,7 +167,7 @@ class TestImpossibleValue:
         monkeypatch.setenv(f"ARTIFACT_PROXY_{field.upper()}", value)
         self.judge(refusal({}), f"ARTIFACT_PROXY_{field.upper()}={value!r}", field, reason)
         monkeypatch.delenv(f"ARTIFACT_PROXY_{field.upper()}")
-        for known in known_as(config.settings_class().model_fields[field]):
+        for known in known_as(settings_class().model_fields[field]):
             monkeypatch.setenv(known, value)
             self.judge(refusal({}), f"{known}={value!r}", field, reason)
             monkeypatch.delenv(known)
@@ -154,7 +180,7 @@ class TestImpossibleValue:
     def judge(message: str, given: str, field: str, reason: str) -> None:
         assert message.startswith(f"{given} cannot be used: ")
         assert reason in message
-        description = config.settings_class().model_fields[field].description
+        description = settings_class().model_fields[field].description
         assert description
         assert description in message
         assert "pydantic" not in message.lower()
@@ -207,9 +233,13 @@ class TestCredentialsInAUrl:
     ("flag", "url"),
     [
         ("--default-artifact-root", "s3://ours:Zx81@minio:9000/bucket"),
+        ("--default-artifact-root", "https://ours:Zx81@minio:9000/bucket"),
+        ("--default-artifact-root", "gs://ours:Zx81@bucket/path"),
+        ("--default-artifact-root", "file://ours:Zx81@host/path"),
         ("--s3-endpoint-url", "http://ours:Zx81@minio:9000"),
         ("--s3-endpoint-url", "ftp://ours:Zx81@minio:9000"),
         ("--s3-public-endpoint-url", "http://ours:Zx81@minio:9000"),
+        ("--cors-allowed-origins", "https://ours:Zx81@a.example"),
     ],
 )
 def test_a_start_that_credentials_in_a_url_prevent_does_not_tell_them(

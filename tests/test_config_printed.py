@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
-from app import config
 from app.config import load
-from app.settings import Settings
+from app.settings import Settings, settings_class
 from app.storage import registry
 from tests.support.configuration import plain, refusal, write, written
 
@@ -63,7 +62,7 @@ class TestPrinted:
         assert f"workers = 2  # workers in {config_file}" in lines
         assert "read_only = true  # --read-only" in lines
         assert "no_delete = false  # default" in lines
-        assert [line.split(" = ")[0] for line in lines] == list(config.settings_class().model_fields)
+        assert [line.split(" = ")[0] for line in lines] == list(settings_class().model_fields)
 
     def test_the_arguments_of_uploads_may_hold_keys_and_are_not_shown(
         self, monkeypatch: pytest.MonkeyPatch
@@ -90,18 +89,18 @@ class OptionalBackendSettings(BaseModel):
 def _with_a_backend_that_has_secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patched:
         patched.setattr(registry, "settings_models", lambda: [BackendSettings, OptionalBackendSettings])
-        config.settings_class.cache_clear()
+        settings_class.cache_clear()
         yield
-    config.settings_class.cache_clear()
+    settings_class.cache_clear()
 
 
-SECRET = "Zx81-very-secret"  # noqa: S105
+SECRET = "Zx81-very-secret"  # noqa: S105 - opens nothing
 
 
 @pytest.mark.usefixtures("_with_a_backend_that_has_secrets")
 class TestSecrets:
     def test_the_settings_of_a_backend_come_behind_our_own(self) -> None:
-        fields = list(config.settings_class().model_fields)
+        fields = list(settings_class().model_fields)
         assert fields[: len(Settings.model_fields)] == list(Settings.model_fields)
         assert fields[len(Settings.model_fields) :] == ["session_token", "key_id", "key_secret"]
 

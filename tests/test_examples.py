@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from app import config
+from app.settings import settings_class
 
 ROOT = Path(__file__).parent.parent
 LINES = (ROOT / "config" / "artifact-proxy.env.example").read_text("utf-8").splitlines()
@@ -39,7 +40,7 @@ def of_nginx() -> dict[str, str]:
 
 
 def test_it_has_every_variable_once() -> None:
-    settings = map(config.variable_name, config.settings_class().model_fields)
+    settings = map(config.variable_name, settings_class().model_fields)
     names = [name for name, _ in assignments()]
     wanted = {config.CONFIG_VARIABLE, *settings} | CREDENTIALS | set(of_compose()) | set(of_nginx())
     assert sorted(names) == sorted(wanted)
@@ -79,7 +80,7 @@ def test_each_variable_is_explained_by_a_comment_before_it() -> None:
 
 def test_each_setting_stands_at_its_default() -> None:
     values = dict(assignments())
-    for name, field in config.settings_class().model_fields.items():
+    for name, field in settings_class().model_fields.items():
         default = "" if isinstance(field.default, SecretStr) else str(field.default)
         shown = default.lower() if isinstance(field.default, bool) else default
         assert values[config.variable_name(name)] == shown

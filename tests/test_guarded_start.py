@@ -14,6 +14,7 @@ from tests.support.server import Server
 
 pytestmark = pytest.mark.usefixtures("no_variables")
 
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - it is what the server has to be careful with
 Refused = Callable[..., str]
 
 
@@ -35,8 +36,7 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
 
 
 @pytest.mark.parametrize(
-    "host",
-    ["0.0.0.0", "::", "192.0.2.1", "ml.example.com", "127.0.0.1.example.com", "::ffff:0.0.0.0"],  # noqa: S104
+    "host", [EVERYWHERE, "::", "192.0.2.1", "ml.example.com", "127.0.0.1.example.com", f"::ffff:{EVERYWHERE}"]
 )
 def test_others_are_not_let_in_without_being_asked_who_they_are(refused: Refused, host: str) -> None:
     message = refused("--host", host)
@@ -88,7 +88,7 @@ def test_a_variable_is_named_as_the_cause(
 
 
 def test_whoever_says_so_may_serve_everybody(serve: Callable[..., Server], client: httpx.Client) -> None:
-    server = serve("--host", "0.0.0.0", "--insecure-no-auth")  # noqa: S104
+    server = serve("--host", EVERYWHERE, "--insecure-no-auth")
     assert client.put(f"{server.native}/a", content=b"x").status_code == 201
 
 
@@ -101,7 +101,7 @@ def test_a_token_that_the_command_makes_can_be_used_at_once(
     file = tmp_path / "access.toml"
     assert main(["token", "new", "ci", "--allow", "all:users/{name}/", "--access-file", str(file)]) == 0
     token = capsys.readouterr().out.strip()
-    server = serve("--host", "0.0.0.0", "--access-file", str(file))  # noqa: S104
+    server = serve("--host", EVERYWHERE, "--access-file", str(file))
     for headers in (bearer(token), basic(token, "ci")):
         assert client.put(f"{server.native}/users/ci/a", content=b"x", headers=headers).is_success
         assert client.put(f"{server.native}/users/other/a", content=b"x", headers=headers).status_code == 403

@@ -79,7 +79,7 @@ def said(status: int, reason: str = "") -> bytes:
     return b"HTTP/1.1 %d %b\r\nContent-Length: 0\r\n\r\n" % (status, reason.encode())
 
 
-@pytest.mark.parametrize("host", ["", "127.0.0.1", "0.0.0.0", "localhost"])  # noqa: S104
+@pytest.mark.parametrize("host", ["", "127.0.0.1", "0.0.0.0", "localhost"])  # noqa: S104 - only asked
 def test_a_server_that_answers_is_healthy_under_each_name_of_its_address(
     judged: Judged, server: Server, host: str
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.raw import connection, exchange, head, read_answer
 from tests.support.server import Server
+from tests.support.waiting import wait_until
 
 UPGRADE = [
     "Connection: Upgrade, HTTP2-Settings",
@@ -115,6 +116,43 @@ def test_a_head_without_end_is_431(server: Server) -> None:
     with connection(server.url) as connected:
         connected.sendall(head("GET", "/health", "X-Long: " + "x" * 30_000))
         assert read_answer(connected).status == 200
+
+
+@pytest.mark.parametrize("piece", [b"x" * 10_000, b"X-A: b\r\n" * 1000], ids=["one", "many"])
+def test_trailers_without_end_are_431_and_the_upload_comes_to_nothing(
+    server: Server, folder: str, piece: bytes
+) -> None:
+    with connection(server.url) as connected:
+        upload = head("PUT", f"/v1/artifacts/{folder}/a", "Transfer-Encoding: chunked")
+        connected.sendall(upload + b"1\r\nx\r\n0\r\nX-Long: ")
+        for _ in range(30):  # of which 14 are too many, and what follows is dropped
+            connected.sendall(piece)
+        answer = read_answer(connected)
+        assert (answer.status, answer.headers["connection"]) == (431, "close")
+        assert json.loads(answer.body)["error_code"] == "MALFORMED_REQUEST"
+        assert connected.recv(1) == b""
+    wait_until(lambda: not server.staged(), "nothing of the upload is left")
+    assert not (server.root / folder).exists()
+
+
+def test_trailers_without_end_behind_a_refused_body_close_the_connection_without_another_answer(
+    server: Server,
+) -> None:
+    with connection(server.url) as connected:
+        connected.sendall(head("PUT", "/v1/artifacts/../a", "Transfer-Encoding: chunked") + b"1\r\nx\r\n")
+        assert read_answer(connected).status == 400
+        connected.sendall(b"0\r\nX-Long: ")
+        for _ in range(30):
+            connected.sendall(b"x" * 10_000)
+        assert connected.recv(1) == b""
+
+
+def test_trailers_that_end_in_time_are_no_matter(server: Server, folder: str) -> None:
+    upload = head("PUT", f"/v1/artifacts/{folder}/a", "Transfer-Encoding: chunked")
+    with connection(server.url) as connected:
+        for _ in range(3):
+            connected.sendall(upload + b"1\r\nx\r\n0\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\n")
+            assert read_answer(connected).status in {200, 201}
 
 
 def test_a_large_body_before_the_next_request_is_no_large_head(server: Server, folder: str) -> None:

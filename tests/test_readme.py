@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from app import config
 from app.fields import known_as
+from app.settings import settings_class
 from tests.support.server import Server
 
 ROOT = Path(__file__).parent.parent
@@ -61,7 +62,7 @@ def test_the_table_of_settings_is_complete_and_has_the_defaults() -> None:
         for match in re.finditer(r"^\| `(--[a-z0-9-]+)` \| (.*?) \| (.*?) \|", README, re.MULTILINE)
     }
     assert rows.pop("--config")
-    fields = config.settings_class().model_fields
+    fields = settings_class().model_fields
     assert set(rows) == {config.flag_name(name) for name in fields}
     for name, field in fields.items():
         variables, default = rows[config.flag_name(name)]
@@ -72,7 +73,7 @@ def test_the_table_of_settings_is_complete_and_has_the_defaults() -> None:
 
 def test_the_example_configuration_has_every_setting_at_its_default() -> None:
     values = tomllib.loads((ROOT / "config" / "artifact-proxy.toml").read_text("utf-8"))
-    fields = config.settings_class().model_fields
+    fields = settings_class().model_fields
     defaults = {name: field.default for name, field in fields.items()}
     assert values == {
         name: str(value) if isinstance(value, SecretStr) else value for name, value in defaults.items()

@@ -16,9 +16,10 @@ import pytest
 from app.audit import AuditLog
 from app.identity.identities import Identities
 from app.reload import reloading
-from tests.support.access import access_file, token_stanza
+from tests.support.access import access_file, issuer_stanza, proxy_header_stanza, rule, token_stanza
 from tests.support.event_loop import run, until
 from tests.support.guarded import audited, guarded
+from tests.support.oidc import AUDIENCE, JWKS, providing, rsa_key
 from tests.support.raw import connection, exchange, head, read_answer
 from tests.support.server import Server, start, stop
 from tests.support.waiting import wait_until
@@ -127,6 +128,41 @@ def test_a_file_that_cannot_be_used_changes_nothing(known: Reloaded) -> None:
     known.signal(outcome=FAILED)
     assert known.statuses(token) == {200}
     assert "canary" not in known.server.log()
+
+
+@pytest.mark.parametrize("found", ["jwks_url", "by discovery"])
+def test_a_key_that_the_issuer_has_withdrawn_is_not_accepted_any_longer(known: Reloaded, found: str) -> None:
+    with providing(rsa_key()) as provider:
+        settings = {"jwks_url": provider.url + JWKS} if found == "jwks_url" else {}
+        stanza = issuer_stanza("corp", provider.url, AUDIENCE, rule("all:"), **settings)
+        old, new = provider.token(), provider.token(rsa_key("second"))
+        known.reload(stanza)
+        assert (known.statuses(old), known.statuses(new)) == ({200}, {401})
+        provider.keys = [rsa_key("second").jwk()]
+        # What was fetched is kept, and nobody asks for it again so soon.
+        assert (known.statuses(old), known.statuses(new)) == ({200}, {401})
+        known.reload(stanza)
+        assert (known.statuses(old), known.statuses(new)) == ({401}, {200})
+
+
+def test_an_issuer_that_is_gone_from_the_file_vouches_for_nobody(known: Reloaded) -> None:
+    with providing(rsa_key()) as provider:
+        stanza = issuer_stanza("corp", provider.url, AUDIENCE, rule("all:"), jwks_url=provider.url + JWKS)
+        token, other = provider.token(), token_stanza("ci", "all:")[1]
+        for stanzas, status in ([stanza, other], 200), ([other], 401), ([stanza], 200):
+            known.reload(*stanzas)
+            assert known.statuses(token) == {status}
+
+
+def test_host_names_are_judged_as_soon_as_a_proxy_is_believed(known: Reloaded) -> None:
+    token, stanza = token_stanza("ci", "all:")
+    proxy = proxy_header_stanza(["127.0.0.1"], rule("all:"))
+    request = head("GET", "/version", f"Authorization: Bearer {token}")
+    for stanzas, status in ([stanza], 200), ([stanza, proxy], 421), ([stanza], 200):
+        known.reload(*stanzas)
+        foreign = request.replace(b"Host: 127.0.0.1", b"Host: evil.example")
+        assert {exchange(known.server.url, foreign).status for _ in range(6)} == {status}
+        assert known.statuses(token) == {200}
 
 
 def test_the_audit_log_has_each_outcome(known: Reloaded) -> None:

@@ -18,7 +18,13 @@ from tests.support.programs import installed
 
 ROOT = Path(__file__).parents[1]
 LOCKS = ["requirements.lock", "requirements-build.lock", "requirements-dev.lock"]
-FLOORS = {"starlette": "1.5.1", "urllib3": "2.8", "httptools": "0.7", "python-multipart": "0.0.31"}
+FLOORS = {
+    "starlette": "1.5.1",
+    "urllib3": "2.8",
+    "h11": "0.16",
+    "httptools": "0.7",
+    "python-multipart": "0.0.31",
+}
 """The first versions without a known weakness that matters here; those that are not used need none."""
 REQUIREMENT = re.compile(
     r"^([A-Za-z0-9._-]+)==([^ \\\n]+)(?: ;[^\n]*?)? \\\n((?:    --hash=\S+(?: \\)?\n)+)", re.M

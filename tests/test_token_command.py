@@ -6,8 +6,11 @@ import hashlib
 import os
 import re
 import stat
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -160,6 +163,75 @@ class TestAccessFile:
         assert str(tmp_path / place) in message
         assert message.count("\n") == 1
 
+    def test_those_who_add_to_it_at_once_all_get_in(self, tmp_path: Path) -> None:
+        file = tmp_path / "access.toml"
+
+        def add(number: int) -> int:
+            given = str(tmp_path / f"{number}.token")
+            return main(
+                ["token", "new", f"n{number}", *ALLOW, "--access-file", str(file), "--token-file", given]
+            )
+
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(add, range(24))) == {0}
+        assert sorted(token["name"] for token in tokens(file.read_text())) == sorted(
+            f"n{number}" for number in range(24)
+        )
+
+    def test_a_token_that_nobody_gets_to_see_is_not_added(self, tmp_path: Path) -> None:
+        file = tmp_path / "access.toml"
+        with Path("/dev/full").open("w") as full:
+            ended = subprocess.run(
+                [sys.executable, "-m", "app", "token", "new", "ci", *ALLOW, "--access-file", str(file)],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert ended.returncode == 2
+        assert ended.stderr == "artifact-proxy: The token cannot be shown (No space left on device).\n"
+        assert os.listdir(tmp_path) == []
+
+
+class TestLinks:
+    """What a link leads to is the access file, and the link stays one."""
+
+    @pytest.fixture
+    def link(self, tmp_path: Path) -> Path:
+        (tmp_path / "mounted").mkdir()
+        (tmp_path / "own").mkdir()
+        link = tmp_path / "own" / "access.toml"
+        link.symlink_to("../mounted/real.toml")
+        return link
+
+    def test_the_file_behind_it_is_added_to(self, new: New, tmp_path: Path, link: Path) -> None:
+        real = tmp_path / "mounted" / "real.toml"
+        new("first", *ALLOW, "--access-file", real)
+        real.chmod(0o640)
+        new("second", *ALLOW, "--access-file", link)
+        assert os.readlink(link) == "../mounted/real.toml"
+        assert [token["name"] for token in tokens(real.read_text())] == ["first", "second"]
+        assert mode(real) == 0o640
+        assert (os.listdir(tmp_path / "mounted"), os.listdir(tmp_path / "own")) == (
+            ["real.toml"],
+            ["access.toml"],
+        )
+
+    def test_a_missing_file_behind_it_is_made(self, new: New, tmp_path: Path, link: Path) -> None:
+        real = tmp_path / "mounted" / "real.toml"
+        new("ci", *ALLOW, "--access-file", link)
+        assert os.readlink(link) == "../mounted/real.toml"
+        assert not real.is_symlink()
+        assert mode(real) == 0o600
+        assert [token["name"] for token in tokens(real.read_text())] == ["ci"]
+
+    def test_a_link_in_circles_is_no_file(self, refused: Callable[..., str], tmp_path: Path) -> None:
+        (tmp_path / "access.toml").symlink_to("access.toml")
+        message = refused("new", "ci", *ALLOW, "--access-file", tmp_path / "access.toml")
+        assert str(tmp_path / "access.toml") in message
+        assert message.count("\n") == 1
+        assert os.listdir(tmp_path) == ["access.toml"]
+
 
 class TestTokenFile:
     def test_it_has_the_token_for_its_owner_alone(self, new: New, tmp_path: Path) -> None:
@@ -189,9 +261,30 @@ class TestTokenFile:
         assert not access.exists()
 
     def test_nor_is_what_a_link_leads_to(self, refused: Callable[..., str], tmp_path: Path) -> None:
-        (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-        refused("new", "ci", *ALLOW, "--token-file", tmp_path / "link")
-        assert not (tmp_path / "elsewhere").exists()
+        elsewhere, link = tmp_path / "elsewhere", tmp_path / "link"
+        link.symlink_to(elsewhere)
+        assert "name a new one" in refused("new", "ci", *ALLOW, "--token-file", link)
+        assert not elsewhere.exists()
+        elsewhere.write_text("mine")
+        assert "name a new one" in refused("new", "ci", *ALLOW, "--token-file", link)
+        assert elsewhere.read_text() == "mine"
+        assert os.readlink(link) == str(elsewhere)
+
+    def test_one_that_a_full_disk_does_not_take_is_not_left(self, tmp_path: Path) -> None:
+        file = tmp_path / "ci.token"
+        # In a process of its own, as the limit is one for all files that a process writes.
+        limited = "import resource, sys; from app.cli import main; _, most = "
+        limited += "resource.getrlimit(resource.RLIMIT_FSIZE); "
+        limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (10, most)); sys.exit(main(sys.argv[1:]))"
+        ended = subprocess.run(
+            [sys.executable, "-c", limited, "token", "new", "ci", *ALLOW, "--token-file", str(file)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 2
+        assert f"The token file {str(file)!r} cannot be written (File too large)." in ended.stderr
+        assert not file.exists()
 
 
 class TestMistakes:

@@ -17,34 +17,22 @@ from app.errors import ArtifactError, Unauthenticated
 from app.identity.base import Credentials
 from app.identity.identities import Identities
 
-PUBLIC = {"/health"}
-"""What answers without a credential, and under any host name."""
-
-
-def public_paths(static_prefix: str) -> frozenset[str]:
-    return frozenset(PUBLIC | {static_prefix + path for path in PUBLIC})
-
 
 class Authentication:
-    def __init__(self, app: ASGIApp, identities: Identities, limits: Limits, public: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, identities: Identities, limits: Limits) -> None:
         self._app = app
         self._identities = identities
         self._limits = limits
-        self._public = public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._is_public(scope):
+        if scope["type"] == "http" and not (visit := visit_of(scope)).public:
             try:
-                visit = visit_of(scope)
                 visit.identity = await self._identities.identify(self._credentials(scope))
                 self._limits.take_request(visit.identity)
             except ArtifactError as error:
                 await problems.answer(Request(scope), error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
-
-    def _is_public(self, scope: Scope) -> bool:
-        return scope["method"] in {"GET", "HEAD"} and scope["raw_path"].decode("latin-1") in self._public
 
     def _credentials(self, scope: Scope) -> Credentials:
         headers = Headers(scope=scope)

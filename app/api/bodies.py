@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from app.api.pace import UNHURRIED, Pace, watched
+from app.api.pace import Pace, watched
 from app.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType, UploadInterrupted
 
-MAX_JSON_BYTES = 1024 * 1024
 _QUICK_BYTES = 64 * 1024
 _MAX_VALUES = 200_000
 """Several times what completes the largest multipart upload."""
@@ -20,9 +19,7 @@ _MAX_VALUES = 200_000
 M = TypeVar("M", bound=BaseModel)
 
 
-async def read_json(
-    request: Request, model: type[M], limit: int = MAX_JSON_BYTES, pace: Pace = UNHURRIED
-) -> M:
+async def read_json(request: Request, model: type[M], limit: int, pace: Pace) -> M:
     """The body of at most `limit` bytes as `model`.
 
     Raises `UnsupportedMediaType`, `RequestTooLarge`, `TransferTooSlow`, and `InvalidRequest` for everything
@@ -59,19 +56,22 @@ def _parsed(body: bytearray, model: type[M]) -> M:
 async def _read(request: Request, limit: int, pace: Pace) -> bytearray:
     body = bytearray()
     try:
-        if int(request.headers.get("content-length", 0)) > limit:
-            raise RequestTooLarge(f"The JSON body is larger than {limit} bytes; send a smaller one.")
+        _require_size(int(request.headers.get("content-length", 0)), limit)
         async with watched(pace) as watch:
             watch.waits()
             async for piece in request.stream():
                 watch.moved(len(piece))
                 body += piece
-                if len(body) > limit:
-                    raise RequestTooLarge(f"The JSON body is larger than {limit} bytes; send a smaller one.")
+                _require_size(len(body), limit)
                 watch.waits()
     except ClientDisconnect:
         raise UploadInterrupted("The client broke off before the whole body had arrived.") from None
     return body
+
+
+def _require_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise RequestTooLarge(f"The JSON body is larger than {limit} bytes; send a smaller one.")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

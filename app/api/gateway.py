@@ -17,7 +17,7 @@ from app.api.direct import DirectGateway
 from app.api.forwarded import is_proxied
 from app.api.headers import artifact_headers, validators
 from app.api.limits import Limits
-from app.api.pace import UNHURRIED, Pace
+from app.api.pace import Pace
 from app.api.quotas import Quotas, Reservation
 from app.api.threads import StorageThreads
 from app.api.transfer import DownloadResponse, receive
@@ -62,8 +62,8 @@ class Gateway:
         limits: Limits,
         quotas: Quotas,
         *,
-        max_size: int = 0,
-        pace: Pace = UNHURRIED,
+        max_size: int,
+        pace: Pace,
         redirect_above: int = 0,
         accel_redirect: str = "",
     ) -> None:
@@ -252,8 +252,6 @@ def _require_plain_body(headers: Headers) -> None:
     expectation = _joined(headers, "expect")
     if expectation not in {"", "100-continue"}:
         raise ExpectationFailed(f"The expectation {expectation!r} is not known; send 100-continue or none.")
-    if _joined(headers, "transfer-encoding") not in {"", "chunked"}:
-        raise InvalidRequest("No Transfer-Encoding but chunked is accepted; send the artifact's own bytes.")
     encoding = _joined(headers, "content-encoding")
     if encoding not in {"", "identity"}:
         raise UnsupportedMediaType(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
@@ -10,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import problems
+from app.api.visit import visit_of
 from app.errors import ArtifactError, InvalidRequest, MisdirectedRequest, NotPermitted
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
@@ -24,17 +26,11 @@ _CREDENTIALS = {
 class Hosts:
     """Lets only those requests in that are for this server, and that no foreign page has made."""
 
-    def __init__(
-        self, app: ASGIApp, allowed: list[str] | None, origins: list[str], public: frozenset[str]
-    ) -> None:
-        """`allowed`: host names; None for any. `origins`: whose pages may change artifacts.
-
-        `public`: paths that answer for any host, as those who check health know the address alone.
-        """
+    def __init__(self, app: ASGIApp, allowed: Callable[[], list[str] | None], origins: list[str]) -> None:
+        """`allowed`: gives the host names, None for any. `origins`: whose pages may change artifacts."""
         self._app = app
-        self._allowed = None if allowed is None else [name.lower().rstrip(".") for name in allowed]
+        self._allowed = allowed
         self._origins = frozenset(origins)
-        self._public = public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -47,7 +43,7 @@ class Hosts:
 
     def _judge(self, scope: Scope, headers: Headers) -> None:
         host = headers.get("host", "")
-        if scope["raw_path"].decode("latin-1") not in self._public:
+        if not visit_of(scope).public:
             self._require_own(host)
         _refuse_credentials(scope["query_string"])
         if scope["method"] not in _SAFE_METHODS:
@@ -55,10 +51,11 @@ class Hosts:
 
     def _require_own(self, host: str) -> None:
         """Else a page could have its own name mean this server, and read it as its own (DNS rebinding)."""
-        if self._allowed is None:
+        names = self._allowed()
+        if names is None:
             return
         name = _name(host)
-        if name is None or not any(_fits(name, allowed) for allowed in self._allowed):
+        if name is None or not any(_fits(name, allowed.lower().rstrip(".")) for allowed in names):
             raise MisdirectedRequest(
                 f"The host {host[:100]!a} is not served here; who runs this server can add it to "
                 "--allowed-hosts."

@@ -12,10 +12,10 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from app.api import openapi
-from app.api.bodies import MAX_JSON_BYTES, read_json
+from app.api.bodies import read_json
 from app.api.direct import DirectGateway
 from app.api.gateway import Gateway
-from app.api.pace import UNHURRIED, Pace
+from app.api.pace import Pace
 from app.api.schemas import (
     MlflowFiles,
     MultipartAbort,
@@ -43,10 +43,11 @@ def router(
     direct: DirectGateway,
     name_prefix: str,
     *,
-    max_json: int = MAX_JSON_BYTES,
-    pace: Pace = UNHURRIED,
+    max_json: int,
+    pace: Pace,
 ) -> APIRouter:
     routes = APIRouter(prefix=PREFIXES[name_prefix], tags=["mlflow-artifacts"])
+    max_completion = max_json * _COMPLETION if direct.enabled else max_json
 
     @routes.get(
         "/artifacts",
@@ -136,7 +137,7 @@ def router(
     async def multipart_complete(request: Request) -> Response:
         directory = _directory(request, "directory")
         direct.judge(request, directory)
-        body = await read_json(request, MultipartComplete, max_json * _COMPLETION, pace)
+        body = await read_json(request, MultipartComplete, max_completion, pace)
         parts = [UploadedPart(part.part_number, part.etag) for part in body.parts]
         await direct.complete(request, _named(directory, body.path), body.upload_id, parts)
         return JSONResponse({})

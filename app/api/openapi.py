@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from app.api.authentication import PUBLIC
 from app.api.schemas import DEFAULT_RESULTS, MAX_RESULTS, Problem, StoredArtifact
+from app.api.visits import PUBLIC
 
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
@@ -210,6 +210,7 @@ def install(app: FastAPI) -> None:
         assert app.openapi_schema is not None
         return app.openapi_schema
 
+    # As FastAPI documents it.
     app.openapi = document  # type: ignore[method-assign]
 
 

@@ -20,9 +20,6 @@ class Pace(NamedTuple):
     """Seconds that it may fall behind."""
 
 
-UNHURRIED = Pace(0, 60)
-
-
 class Watch:
     """Counts only the time in which the client is waited for: slow storage is nobody's fault there.
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Match
+from starlette.routing import Match, Mount
 
 from app import errors
 from app.api.visit import visit_of
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = "5"
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 """All that any route has; OPTIONS is answered for every route, here."""
+_FILE_METHODS = {"GET", "HEAD"}
+"""Those of files below a mount, which itself matches every method."""
 
 
 class Answer(NamedTuple):
@@ -140,7 +142,9 @@ def allowed_methods(request: Request) -> list[str]:
             method
             for method in METHODS
             if any(
-                route.matches({**scope, "method": method})[0] is Match.FULL for route in request.app.routes
+                route.matches({**scope, "method": method})[0] is Match.FULL
+                and (method in _FILE_METHODS or not isinstance(route, Mount))
+                for route in request.app.routes
             )
         ),
         "OPTIONS",

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.api.digests import Digests
-from app.api.pace import UNHURRIED, Pace, watched
+from app.api.pace import Pace, watched
 from app.api.threads import StorageThreads, finished
 from app.errors import (
     StorageError,
@@ -45,10 +45,6 @@ async def admitted(upload: Upload) -> None:
         raise StorageUnavailable("The server is busy with other uploads; try again later.") from None
 
 
-def _any_size(received: int) -> None:
-    """Nothing is too large."""
-
-
 async def receive(
     body: AsyncIterator[bytes],
     length: int | None,
@@ -56,8 +52,8 @@ async def receive(
     digests: Digests,
     threads: StorageThreads,
     *,
-    judge: Callable[[int], None] = _any_size,
-    pace: Pace = UNHURRIED,
+    judge: Callable[[int], None],
+    pace: Pace,
 ) -> None:
     """Writes the whole body to `upload` and feeds `digests` with it.
 

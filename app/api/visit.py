@@ -22,6 +22,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 @dataclass(slots=True)
 class Visit:
     request_id: str
+    public: bool = False
+    """Whether it is answered without a credential, and under any host name."""
     identity: Identity | None = None
     action: Action | None = None
     path: ArtifactPath | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import unquote
 
 from starlette.datastructures import Headers
@@ -14,15 +15,25 @@ from app.api.headers import DEFAULT_POLICY
 from app.api.visit import Visit, begin
 from app.audit import AuditLog
 
-_SHOWN_CHARACTERS = 256
+PUBLIC = frozenset({"/health"})
+"""Whoever checks health has no credential, and knows the address alone."""
+_SHOWN_BYTES = 512
+"""Of each text, escaped: a pipe takes lines of up to 4096 bytes in one piece, whoever else writes."""
+_SHOWN_PATH_BYTES = 1280
 _SHOWN_PARAMETERS = {"path", "recursive", "max_results"}
 """Those that hold nothing secret, whatever clients put in others."""
 
 
+def public_paths(static_prefix: str) -> frozenset[str]:
+    return PUBLIC | {static_prefix + path for path in PUBLIC}
+
+
 class Visits:
-    def __init__(self, app: ASGIApp, audit: AuditLog) -> None:
+    def __init__(self, app: ASGIApp, audit: AuditLog, public: frozenset[str]) -> None:
+        """`public`: what anybody may read."""
         self._app = app
         self._audit = audit
+        self._public = public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -30,16 +41,19 @@ class Visits:
             return
         headers = Headers(scope=scope)
         visit = begin(scope, headers.get("x-request-id"))
+        path = scope["raw_path"].decode("latin-1")
+        visit.public = path in self._public and scope["method"] in {"GET", "HEAD"}
         inner = dict(scope)
+        answered = _completing(send, visit, head=scope["method"] == "HEAD")
         # The server logs its own scope once the answer starts.
         scope["query_string"] = shown_query(scope["query_string"])
         try:
-            await self._app(inner, _counting(receive, visit), _completing(send, visit))
+            await self._app(inner, _counting(receive, visit), answered)
         except Exception as error:
             # Here, as what answers outside of all layers says nothing of the visit.
             if visit.status is None:
                 response = await problems.unexpected(Request(inner), error)
-                await response(inner, receive, _completing(send, visit))
+                await response(inner, receive, answered)
             raise
         finally:
             for release in visit.at_end:
@@ -47,7 +61,7 @@ class Visits:
             self._record(scope, headers, visit)
 
     def _record(self, scope: Scope, headers: Headers, visit: Visit) -> None:
-        if not self._audit.enabled or (visit.identity is None and visit.status == 200):
+        if not self._audit.enabled or (visit.public and visit.status == 200):
             return  # the last are health checks
         who = visit.identity
         client = scope.get("client")
@@ -56,12 +70,12 @@ class Visits:
                 "event": "request",
                 "request_id": visit.request_id,
                 "who": None if who is None else {"kind": who.kind, "name": _cut(who.name)},
-                "from": client[0] if client else None,
+                "from": _cut(client[0]) if client else None,
                 "peer": peer_of(scope),
                 "method": scope["method"],
                 "target": _cut(scope["raw_path"].decode("latin-1")),
                 "action": None if visit.action is None else visit.action.value,
-                "path": None if visit.path is None else str(visit.path),
+                "path": None if visit.path is None else _cut(str(visit.path), _SHOWN_PATH_BYTES),
                 "outcome": _outcome(visit),
                 "status": visit.status,
                 "error": visit.error,
@@ -73,9 +87,13 @@ class Visits:
         )
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, size: int = _SHOWN_BYTES) -> str:
     """So much of it that a line is written in one piece, whatever strangers send."""
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+    if len(text) > size:
+        text = f"{text[:size]}…"
+    while len(json.dumps(text)) > size:
+        text = f"{text[: len(text) * 3 // 4]}…"
+    return text
 
 
 def _outcome(visit: Visit) -> str:
@@ -96,14 +114,15 @@ def _counting(receive: Receive, visit: Visit) -> Receive:
     return counted
 
 
-def _completing(send: Send, visit: Visit) -> Send:
+def _completing(send: Send, visit: Visit, *, head: bool) -> Send:
     async def completed(message: Message) -> None:
         if message["type"] == "http.response.start":
             visit.status = message["status"]
             message["headers"] = [*message.get("headers", ()), *_missing(message, visit)]
         await send(message)
         if message["type"] == "http.response.body":
-            visit.sent += len(message.get("body", b""))
+            if not head:  # the server sends no body then
+                visit.sent += len(message.get("body", b""))
             visit.complete = not message.get("more_body", False)
 
     return completed

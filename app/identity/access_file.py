@@ -61,6 +61,8 @@ def load(file: Path, fetched: dict[str, FetchedKeys] | None = None) -> Authentic
         raise InvalidAccessFile(f"it cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise InvalidAccessFile("it is not in UTF-8") from None
+    except ValueError as error:  # a NUL in its name
+        raise InvalidAccessFile(f"it cannot be read ({error})") from None
     return parse(text, file.parent, fetched)
 
 

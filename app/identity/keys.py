@@ -74,6 +74,7 @@ class FetchedKeys:
         self._fetched: float | None = None
         self._tried: float | None = None
         self._fetching: asyncio.Task[None] | None = None
+        self._expired = 0
 
     async def candidates(self, key_id: str | None) -> list[SigningKey]:
         found = _matching(self._keys, key_id)
@@ -92,6 +93,7 @@ class FetchedKeys:
 
     def expire(self) -> None:
         """Has the keys fetched again for the next caller, who gets the old ones only if that fails."""
+        self._expired += 1
         if self._fetched is not None:
             self._fetched = min(self._fetched, self._clock() - LIFESPAN_SECONDS)
         self._tried = None
@@ -110,6 +112,7 @@ class FetchedKeys:
             self._fetching = asyncio.create_task(self._fetch())
 
     async def _fetch(self) -> None:
+        expired = self._expired
         try:
             keys = await asyncio.to_thread(self._get)
         except (jwt.PyJWTError, ValueError, OSError, RecursionError) as error:
@@ -120,6 +123,8 @@ class FetchedKeys:
         finally:
             self._tried = self._clock()
             self._fetching = None
+            if self._expired != expired:
+                self.expire()  # it was asked before, and may have answered with what was withdrawn since
 
     def _get(self) -> list[SigningKey]:
         keys = _signing_keys(fetch_json(self._find_url()))

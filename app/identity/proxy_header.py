@@ -27,12 +27,15 @@ class ProxyHeader:
         name = credentials.headers[self.header]
         if not name:
             raise Unauthenticated(
-                f"The reverse proxy sent {self.header!r} empty or more than once; it must name one user."
+                f"The reverse proxy sent {self.header!r} empty, more than once or not in UTF-8; it must name "
+                "one user."
             )
         groups = credentials.headers.get(self.groups_header, "") if self.groups_header else ""
         if groups is None:
             # Half of them could be those for which something is denied.
-            raise Unauthenticated(f"The reverse proxy sent {self.groups_header!r} more than once.")
+            raise Unauthenticated(
+                f"The reverse proxy sent {self.groups_header!r} more than once or not in UTF-8."
+            )
         claims = Claims({"groups": [group.strip() for group in groups.split(",") if group.strip()]})
         return Identity(KIND, name, permissions_for(self.rules, name, claims))
 

@@ -65,10 +65,10 @@ def find(url: str) -> Backend:
             return backend
     if scheme in _OTHER_END:
         raise ValueError(
-            f"{url!r} is an address that clients use, not a place that keeps files. Name the storage itself "
+            "it is an address that clients use, not a place that keeps files. Name the storage itself "
             "here, such as /srv/artifacts or s3://bucket/path; an S3 endpoint belongs in --s3-endpoint-url "
             "(or MLFLOW_S3_ENDPOINT_URL), beside a root like s3://bucket/path. "
             "The address of this proxy belongs in the tracking server's own --default-artifact-root"
         )
     known = ", ".join(f"{scheme}:" if scheme else "a plain path" for b in BACKENDS for scheme in b.schemes)
-    raise ValueError(f"the scheme of {url!r} is not known; known are: {known}")
+    raise ValueError(f"its scheme is not known; known are: {known}")

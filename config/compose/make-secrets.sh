@@ -73,4 +73,4 @@ keep "$store/seaweedfs.json" "{
 
 [ -e "$access/access.toml" ] || : >"$access/access.toml" # whose mode it keeps
 token admin all: "$client/admin"
-token mlflow read,list,write: "$tracking/token"
+token mlflow read,list: "$tracking/token"

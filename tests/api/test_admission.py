@@ -14,12 +14,8 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from app.api import transfer
-from app.api.access import Access
-from app.api.direct import DirectGateway
 from app.api.gateway import Gateway, Stored
-from app.api.limits import Limits
 from app.api.problems import answer_for
-from app.api.quotas import Quotas
 from app.api.threads import StorageThreads
 from app.api.transfer import BATCH_BYTES, admitted
 from app.errors import StorageUnavailable
@@ -27,6 +23,7 @@ from app.paths import ArtifactPath
 from app.storage.base import Entry, Storage
 from app.storage.s3.memory import UploadMemory
 from tests.support.event_loop import A_MOMENT, run, until
+from tests.support.unlimited import unlimited
 from tests.support.visits import of_anybody
 
 PATH = ArtifactPath.parse("models/a.bin")
@@ -136,10 +133,7 @@ def uploads() -> Uploads:
 
 @pytest.fixture
 def gateway(uploads: Uploads, one_thread: StorageThreads) -> Gateway:
-    storage = cast(Storage, uploads)
-    access = Access(read_only=False, no_delete=False)
-    direct = DirectGateway(storage, one_thread, access, Limits(), None)
-    return Gateway(storage, one_thread, access, direct, Limits(), Quotas({}, None, one_thread))
+    return unlimited(cast(Storage, uploads), one_thread)
 
 
 def started(gateway: Gateway, body: Body) -> asyncio.Task[Stored]:

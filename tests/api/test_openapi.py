@@ -15,8 +15,8 @@ from fastapi.routing import iter_route_contexts
 from app import __version__
 from app.api.openapi import PROBLEMS
 from app.api.problems import TABLE
-from app.config import settings_class
 from app.main import create_app, open_storage
+from app.settings import settings_class
 
 Document = dict[str, Any]
 METHODS = {"get", "head", "put", "post", "delete", "options", "patch", "trace"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
@@ -11,8 +12,9 @@ from typing import cast
 import httpx
 import pytest
 
-from app.api.pace import UNHURRIED, Pace, Watch, watched
+from app.api.pace import Pace, Watch, watched
 from app.errors import TransferTooSlow
+from tests.support.access_log import logged
 from tests.support.event_loop import run
 from tests.support.raw import connection, head, read_answer
 from tests.support.server import Server, running
@@ -111,7 +113,7 @@ class TestWatched:
 
     def test_without_a_rate_nothing_is_watched(self) -> None:
         async def main() -> None:
-            async with watched(UNHURRIED) as watch:
+            async with watched(Pace(rate=0, patience=1)) as watch:
                 watch.waits()
                 await asyncio.sleep(0)
                 watch.moved(0)
@@ -121,6 +123,10 @@ class TestWatched:
 
 
 RATE, PATIENCE = 20_000, 0.4
+TARGETS = ("/v1/artifacts/many/", "/v1/artifacts/small")
+GAVE_UP = "Gave up a client that took less than"
+REQUESTS = 300
+"""Whose answers are more than what waits at a client and on the way to it."""
 
 
 @pytest.fixture(scope="module")
@@ -187,9 +193,10 @@ class TestOverHttp:
         file = impatient.root / "large"
         with file.open("wb") as opened:
             opened.truncate(size)
+        before = impatient.log().count(GAVE_UP)
         with connection(impatient.url) as connected:
             connected.sendall(head("GET", "/v1/artifacts/large"))
-            wait_until(lambda: "Gave up a client that took less than" in impatient.log(), "it is cut")
+            wait_until(lambda: impatient.log().count(GAVE_UP) > before, "it is cut")
             wait_until(idle(impatient, client), "its place is free")
             port = connected.getsockname()[1]
             wait_until(lambda: port not in _peers(impatient), "what is left of it is not kept for ever")
@@ -198,6 +205,40 @@ class TestOverHttp:
                 received += len(data)
         assert 0 < received < size
         file.unlink()
+
+    @pytest.fixture
+    def filled(self, impatient: Server) -> Iterator[None]:
+        """A directory and a file, either of which soon fills the buffers on the way."""
+        many, small = impatient.root / "many", impatient.root / "small"
+        many.mkdir()
+        for number in range(500):
+            (many / f"{number:0200}").touch()
+        small.write_bytes(bytes(100_000))
+        yield
+        small.unlink()
+        shutil.rmtree(many)
+
+    @pytest.mark.parametrize("target", TARGETS)
+    def test_answers_to_requests_in_advance_that_nobody_takes_are_cut(
+        self, impatient: Server, client: httpx.Client, filled: None, target: str
+    ) -> None:
+        before = impatient.log().count(GAVE_UP)
+        with connection(impatient.url) as connected:
+            connected.sendall(head("GET", target) * REQUESTS)
+            wait_until(lambda: impatient.log().count(GAVE_UP) > before, "it is cut")
+            wait_until(idle(impatient, client), "its place is free")
+            port = connected.getsockname()[1]
+            wait_until(lambda: port not in _peers(impatient), "what is left of it is not kept for ever")
+        assert 0 < len(logged(impatient, target)) < REQUESTS
+
+    def test_whoever_takes_them_gets_all_of_them(self, impatient: Server, filled: None) -> None:
+        requests = b"".join(head("GET", target) for target in TARGETS) * 50
+        with connection(impatient.url) as connected:
+            connected.sendall(requests + head("GET", "/health", "Connection: close"))
+            with connected.makefile("rb") as stream:
+                received = stream.read()
+        assert received.count(b"HTTP/1.1 200 OK\r\n") == 101
+        assert received.endswith(b"\r\n\r\nOK")
 
 
 def _peers(server: Server) -> list[int]:

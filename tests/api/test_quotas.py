@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 
 import httpx
 import pytest
@@ -17,7 +20,7 @@ from app.paths import ArtifactPath
 from tests.support.artifacts import path
 from tests.support.event_loop import run, until
 from tests.support.guarded import flooded, told
-from tests.support.raw import exchange, head
+from tests.support.raw import connection, exchange, head, read_answer
 from tests.support.server import Server, running
 from tests.support.waiting import wait_until
 
@@ -180,16 +183,37 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (root / "old").mkdir(parents=True)
     (root / "old" / "a").write_bytes(bytes(900))
     quotas = {"old": 1000, "announced/": 1000, "chunked/": 1_000_000}
+    quotas |= {
+        "together/": 1050,
+        "in-chunks/": 1050,
+        "announced-in-vain/": 3_000_000,
+        "sent-in-vain/": 3_000_000,
+    }
     with running(root, "--quotas", json.dumps(quotas)) as server:
+        for prefix in quotas:
+            wait_until(partial(is_measured, server, prefix.strip("/")), f"{prefix} was measured")
         yield server
+
+
+def is_measured(server: Server, prefix: str) -> bool:
+    """Whether what no prefix has room for is refused; before that nothing is known."""
+    fields = ("Content-Length: 10000000", "Expect: 100-continue")
+    return exchange(server.url, head("PUT", f"/v1/artifacts/{prefix}/none", *fields)).status == 507
+
+
+def written(server: Server) -> int:
+    """The bytes that the uploads in progress have in the root; -1 if there are none."""
+    return sum((server.staging / name).stat().st_size for name in server.staged()) if server.staged() else -1
+
+
+def stored(server: Server, prefix: str) -> list[int]:
+    """The sizes of what lies below a prefix."""
+    return [len(content) for name, content in server.tree().items() if name.startswith(f"{prefix}/")]
 
 
 class TestOverHttp:
     def test_what_was_there_at_the_start_counts(self, limited: Server, client: httpx.Client) -> None:
-        def refused() -> bool:
-            return client.put(f"{limited.native}/old/b", content=bytes(101)).status_code == 507
-
-        wait_until(refused, "it was measured")
+        assert told(client.put(f"{limited.native}/old/b", content=bytes(101))) == FULL
         assert client.put(f"{limited.native}/old/c", content=bytes(100)).is_success
         for url in (limited.native, f"{limited.mlflow}/artifacts"):
             assert told(client.put(f"{url}/old/d", content=b"x")) == FULL
@@ -211,12 +235,65 @@ class TestOverHttp:
         wait_until(lambda: not limited.staged(), "nothing of the upload is left")
         assert client.put(f"{limited.native}/chunked/a", content=iter([bytes(1_000_000)])).is_success
 
+    def test_of_uploads_at_once_as_many_are_taken_as_there_is_room_for(
+        self, limited: Server, client: httpx.Client
+    ) -> None:
+        with ExitStack() as stack:
+            uploads = [stack.enter_context(connection(limited.url)) for _ in range(20)]
+            for number, connected in enumerate(uploads):
+                upload = head("PUT", f"/v1/artifacts/together/{number}", "Content-Length: 100")
+                connected.sendall(upload + bytes(50))
+            wait_until(lambda: len(limited.staged()) == 10, "as many have begun as fit")
+            for connected in uploads:
+                connected.sendall(bytes(50))
+            answers = [read_answer(connected) for connected in uploads]
+        assert sorted(answer.status for answer in answers) == [201] * 10 + [507] * 10
+        assert all(b"QUOTA_EXCEEDED" in answer.body for answer in answers if answer.status == 507)
+        assert stored(limited, "together") == [100] * 10
+        assert told(client.put(f"{limited.native}/together/more", content=bytes(51))) == FULL
+        assert client.put(f"{limited.native}/together/more", content=bytes(50)).is_success
+
+    def test_so_it_is_where_no_length_is_announced(self, limited: Server, client: httpx.Client) -> None:
+        def put(number: int) -> tuple[int, str | None]:
+            content = iter([bytes(50)] * 2)
+            return told(client.put(f"{limited.native}/in-chunks/{number}", content=content))
+
+        with ThreadPoolExecutor(20) as pool:
+            answers = list(pool.map(put, range(20)))
+        assert sorted(answers, key=str) == [(201, None)] * 10 + [FULL] * 10
+        assert stored(limited, "in-chunks") == [100] * 10
+        assert client.put(f"{limited.native}/in-chunks/more", content=iter([bytes(50)])).is_success
+
+    @pytest.mark.parametrize(
+        ("prefix", "framing", "body"),
+        [
+            ("announced-in-vain", "Content-Length: 3000000", b"x"),
+            ("sent-in-vain", "Transfer-Encoding: chunked", b"%x\r\n%b\r\n" % (2_500_000, bytes(2_500_000))),
+        ],
+        ids=["announced", "chunked"],
+    )
+    def test_what_comes_to_nothing_gives_its_room_back(
+        self, *, limited: Server, client: httpx.Client, prefix: str, framing: str, body: bytes
+    ) -> None:
+        def status(**headers: str) -> int:  # of an upload that needs all the room
+            url = f"{limited.native}/{prefix}/a"
+            return client.put(url, content=bytes(3_000_000), headers=headers).status_code
+
+        for _ in range(3):
+            with connection(limited.url) as connected:
+                connected.sendall(head("PUT", f"/v1/artifacts/{prefix}/a", framing) + body)
+                wait_until(lambda: written(limited) >= len(body) // 2, "the upload has begun")
+                assert status(**{"If-Match": '"other"'}) == 507
+            wait_until(lambda: status(**{"If-Match": '"other"'}) == 412, "there is room again")
+        assert status(**{"Content-MD5": "AAAAAAAAAAAAAAAAAAAAAA=="}) == 400
+        assert status() == 201
+
 
 def test_a_root_whose_size_cannot_be_told_cheaply_has_none(
     no_variables: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = ("--default-artifact-root", "s3://bucket/path", "--s3-region", "eu-central-1")
-    assert command([*root, "--quotas", '{"a/": 1}']) == 2
+    assert command([*root, "--port", "0", "--quotas", '{"a/": 1}']) == 2
     message = capsys.readouterr().err
     assert "--quotas=" in message
     assert "use the store's own quotas" in message

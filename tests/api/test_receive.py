@@ -19,12 +19,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from app.api import transfer
-from app.api.access import Access
 from app.api.digests import Digests
-from app.api.direct import DirectGateway
 from app.api.gateway import Gateway
-from app.api.limits import Limits
-from app.api.quotas import Quotas
 from app.api.threads import StorageThreads
 from app.api.transfer import BATCH_BYTES, receive
 from app.errors import ArtifactError, DigestMismatch, StorageFull, UploadInterrupted
@@ -32,6 +28,7 @@ from app.paths import ArtifactPath
 from app.storage.base import Entry, Storage
 from tests.support.event_loop import A_MOMENT, run, until
 from tests.support.gate import Gate
+from tests.support.unlimited import UNHURRIED, unlimited
 from tests.support.visits import of_anybody
 
 PATH = ArtifactPath.parse("models/a.bin")
@@ -115,17 +112,24 @@ class Body:
             raise self._error
 
 
-def received(body: Body, upload: FakeUpload, threads: StorageThreads) -> Coroutine[Any, Any, None]:
-    return receive(aiter(body), None, upload, Digests(NO_DIGESTS), threads)
+def received(
+    body: Body,
+    upload: FakeUpload,
+    threads: StorageThreads,
+    *,
+    announced: int | None = None,
+    digests: Digests | None = None,
+) -> Coroutine[Any, Any, None]:
+    digests = digests or Digests(NO_DIGESTS)
+    return receive(aiter(body), announced, upload, digests, threads, judge=lambda size: None, pace=UNHURRIED)
 
 
 @pytest.mark.parametrize("announced", [0, 4, 6])
 def test_a_body_of_another_length_than_announced_is_interrupted(
     threads: StorageThreads, announced: int
 ) -> None:
-    digests = Digests(NO_DIGESTS)
     with pytest.raises(UploadInterrupted, match=f"5 bytes arrived of the {announced}"):
-        asyncio.run(receive(aiter(Body([b"12", b"345"])), announced, FakeUpload(), digests, threads))
+        asyncio.run(received(Body([b"12", b"345"]), FakeUpload(), threads, announced=announced))
 
 
 class TestReceive:
@@ -140,7 +144,7 @@ class TestReceive:
         upload = FakeUpload()
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(transfer, "BATCH_BYTES", batch)
-            asyncio.run(receive(aiter(Body(pieces)), None, upload, digests, threads))
+            asyncio.run(received(Body(pieces), upload, threads, digests=digests))
         assert b"".join(upload.written) == whole
         assert all(len(data) >= batch for data in upload.written[:-1])
         assert b"" not in upload.written
@@ -323,10 +327,7 @@ class TestAbort:
 
     @pytest.fixture
     def gateway(self, upload: FakeUpload, threads: StorageThreads) -> Gateway:
-        storage = cast(Storage, OneUpload(upload))
-        access = Access(read_only=False, no_delete=False)
-        direct = DirectGateway(storage, threads, access, Limits(), None)
-        return Gateway(storage, threads, access, direct, Limits(), Quotas({}, None, threads))
+        return unlimited(cast(Storage, OneUpload(upload)), threads)
 
     def test_it_comes_after_the_write_that_runs_when_the_request_is_cancelled(
         self, gateway: Gateway, upload: FakeUpload

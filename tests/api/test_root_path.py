@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import pytest
 
+from tests.support.access import token_stanza
+from tests.support.guarded import UNKNOWN, guarded, told
 from tests.support.server import Server, running
 
 ROOT_PATH = "/shown/at"
@@ -106,3 +109,15 @@ def test_the_access_log_has_the_target_as_it_came(
 ) -> None:
     client.get(f"{base}/v1/artifacts/{folder}")
     assert f'"GET {prefix}/v1/artifacts/{folder} HTTP/1.1" 404' in shown.log()
+
+
+def test_of_what_is_below_the_static_prefix_only_the_health_is_public(
+    client: httpx.Client, tmp_path: Path
+) -> None:
+    _, somebody = token_stanza("somebody", "all:")
+    with guarded(tmp_path, somebody, flags=("--static-prefix", "/ml")) as server:
+        url = server.url.removesuffix("/ml")
+        for target in ("/ml/health", "/health"):
+            assert client.get(url + target).text == "OK", target
+        for target in ("/ml/version", "/ml/ml/health", "/ml//health", "/ml/health/", "/ml", "/ml/"):
+            assert told(client.get(url + target)) == UNKNOWN, target

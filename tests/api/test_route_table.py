@@ -16,49 +16,19 @@ from starlette.routing import BaseRoute, Mount, Route
 from app import config
 from app.main import create_app, open_storage
 from tests.support.access import access_file, basic, bearer
+from tests.support.bystander import unchanged
 from tests.support.callers import ISSUER, PERMISSIONS, PROXY, Callers
 from tests.support.guarded import DENIED, UNKNOWN, guarded, told
 from tests.support.oidc import claims, rsa_key
-from tests.support.presigning import Place
+from tests.support.presigning import REDIRECT_ABOVE, Place
 from tests.support.raw import exchange, head
+from tests.support.route_table import CASES, DIRECT, FILES, KNOWN, NAMES, PUBLIC, STORED, TABLE
 from tests.support.server import Server
+from tests.support.variants import VARIED
 
-PUBLIC = "everybody"
-KNOWN = "everybody who is known"
-
-_FILES = {"GET": "read", "HEAD": "read", "PUT": "write", "DELETE": "delete"}
-_LISTED = {"GET": "list", "HEAD": "list"}
-_SHOWN = {"GET": KNOWN, "HEAD": KNOWN}
-TABLE: dict[str, dict[str, str]] = {
-    "/health": {"GET": PUBLIC, "HEAD": PUBLIC},
-    "/version": _SHOWN,
-    "/docs": _SHOWN,
-    "/docs/static": _SHOWN,
-    "/openapi.json": _SHOWN,
-    "/api/3.0/mlflow/server-info": _SHOWN,
-    "/ajax-api/3.0/mlflow/server-info": _SHOWN,
-    "/v1/artifacts/": _LISTED,
-    "/v1/artifacts/{directory:path}/": _LISTED,
-    "/v1/artifacts/{path:path}": _FILES,
-    "/api/2.0/mlflow-artifacts/artifacts": _LISTED,
-    "/ajax-api/2.0/mlflow-artifacts/artifacts": _LISTED,
-    "/api/2.0/mlflow-artifacts/artifacts/{path:path}": _FILES,
-    "/ajax-api/2.0/mlflow-artifacts/artifacts/{path:path}": _FILES,
-    "/api/2.0/mlflow-artifacts/presigned/{path:path}": {"GET": "read"},
-    "/ajax-api/2.0/mlflow-artifacts/presigned/{path:path}": {"GET": "read"},
-    "/api/2.0/mlflow-artifacts/mpu/create/{directory:path}": {"POST": "write"},
-    "/ajax-api/2.0/mlflow-artifacts/mpu/create/{directory:path}": {"POST": "write"},
-    "/api/2.0/mlflow-artifacts/mpu/complete/{directory:path}": {"POST": "write"},
-    "/ajax-api/2.0/mlflow-artifacts/mpu/complete/{directory:path}": {"POST": "write"},
-    "/api/2.0/mlflow-artifacts/mpu/abort/{directory:path}": {"POST": "write"},
-    "/ajax-api/2.0/mlflow-artifacts/mpu/abort/{directory:path}": {"POST": "write"},
-}
-"""Which permission each method of each route takes."""
+WALKING = ("none", *PERMISSIONS, "all")
+"""Whose tokens are tried on every route."""
 NOWHERE = "/no/such/route"
-DIRECT = [template for template in TABLE if "/mpu/" in template or "/presigned/" in template]
-CASES = [(template, method) for template, methods in TABLE.items() for method in methods]
-NAMES = [f"{method} {template}" for template, method in CASES]
-
 _BODIES: dict[str, object] = {
     "create": {"path": "new", "num_parts": 1},
     "complete": {"path": "new", "upload_id": "none", "parts": [{"part_number": 1, "etag": "e", "url": None}]},
@@ -79,8 +49,16 @@ def walked(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, str]]:
             yield from ((route.path, method) for method in route.methods or ())
 
 
-def test_no_route_is_missing_in_the_table(tmp_path: Path) -> None:
-    settings = config.load({"default_artifact_root": str(tmp_path / "root")}, None).settings
+IN_S3 = {"default_artifact_root": "s3://bucket", "s3_region": "us-east-1", "s3_signature_version": "unsigned"}
+
+
+@pytest.mark.parametrize(
+    "given", [{}, IN_S3 | {"presign": True}, VARIED], ids=["by default", "presigning", "varied"]
+)
+def test_no_route_is_missing_in_the_table(
+    tmp_path: Path, no_variables: None, given: dict[str, str | bool]
+) -> None:
+    settings = config.load({"default_artifact_root": str(tmp_path)} | given, None).settings
     with closing(open_storage(settings, prepare=True)) as storage:
         routes = create_app(settings, storage).routes
         assert sorted(set(walked(routes))) == sorted(CASES)
@@ -93,8 +71,9 @@ def callers(tmp_path_factory: pytest.TempPathFactory) -> Callers:
 
 @pytest.fixture(scope="module")
 def known(callers: Callers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server over a local root."""
-    with guarded(tmp_path_factory.mktemp("table"), *callers.stanzas) as server:
+    """A server over a local root, whose files a reverse proxy may send."""
+    flags = ("--accel-redirect", "/_files")
+    with guarded(tmp_path_factory.mktemp("table"), *callers.stanzas, flags=flags) as server:
         (server.root / "d").mkdir()
         (server.root / "d" / "a").write_bytes(b"data")
         yield server
@@ -106,15 +85,20 @@ def direct(
 ) -> Iterator[Server]:
     """One over a root in S3, past which clients may transfer."""
     file = access_file(tmp_path_factory.mktemp("direct"), *callers.stanzas)
-    with start("--presign", "--access-file", str(file)) as server:
-        stored = httpx.put(f"{server.native}/d/a", content=b"data", headers=bearer(callers.token["all"]))
-        assert stored.status_code in {200, 201}
+    flags = ("--presign", "--presign-redirect-above", str(REDIRECT_ABOVE), "--access-file", str(file))
+    with start(*flags) as server:
+        for name, content in (("a", b"data"), ("big", bytes(REDIRECT_ABOVE + 1))):
+            stored = httpx.put(
+                f"{server.native}/d/{name}", content=content, headers=bearer(callers.token["all"])
+            )
+            assert stored.status_code in {200, 201}
         yield server
 
 
-def asked(server: Server, client: httpx.Client, template: str, method: str, **options: Any) -> httpx.Response:
-    """A request that succeeds for whoever may make it."""
-    name = f"new-{next(_numbers)}" if method in {"PUT", "DELETE"} else "a"
+def asked(
+    server: Server, client: httpx.Client, template: str, method: str, name: str = "a", **options: Any
+) -> httpx.Response:
+    """A request that succeeds for whoever may make it, of an artifact that is there."""
     target = template.replace("{path:path}", f"d/{name}").replace("{directory:path}", "d")
     if template == "/docs/static":
         target += "/swagger-ui.css"
@@ -147,26 +131,25 @@ class TestWithoutAKnownCredential:
     def test_nothing_answers_but_what_is_public(
         self, known: Server, client: httpx.Client, callers: Callers, template: str, method: str
     ) -> None:
-        before = known.tree()
-        for name, headers in callers.wrong.items():
-            got = asked(known, client, template, method, headers=headers)
-            if TABLE[template][method] == PUBLIC:
-                assert got.status_code == 200, name
-            else:
+        with unchanged(known):
+            for name, headers in callers.wrong.items():
+                got = asked(known, client, template, method, headers=headers)
+                if TABLE[template][method] == PUBLIC:
+                    assert got.status_code == 200, name
+                    continue
                 assert expect(UNKNOWN, got, method), name
                 challenges = got.headers.get_list("www-authenticate")
                 assert sorted(challenge.split()[0] for challenge in challenges) == ["Basic", "Bearer"], name
-        assert known.tree() == before
 
-    @pytest.mark.parametrize("template", DIRECT)
-    def test_nor_does_what_goes_past_the_server(
+    @pytest.mark.parametrize("template", STORED)
+    def test_nor_does_what_is_in_s3_or_goes_past_the_server(
         self, direct: Server, client: httpx.Client, callers: Callers, place: Place, template: str
     ) -> None:
-        before = place.open_uploads("root/d")
-        for name, headers in callers.wrong.items():
-            for method in TABLE[template]:
-                assert told(asked(direct, client, template, method, headers=headers)) == UNKNOWN, name
-        assert place.open_uploads("root/d") == before
+        with unchanged(place):
+            for name, headers in callers.wrong.items():
+                for method in TABLE[template]:
+                    got = asked(direct, client, template, method, headers=headers)
+                    assert expect(UNKNOWN, got, method), (method, name)
 
     def test_what_is_nowhere_is_not_told_from_what_is_somewhere(
         self, known: Server, client: httpx.Client, callers: Callers
@@ -199,25 +182,61 @@ class TestWithEachPermissionAlone:
     def test_only_what_it_is_for_answers(
         self, known: Server, client: httpx.Client, callers: Callers, template: str, method: str
     ) -> None:
-        for name in ("none", *PERMISSIONS, "all"):
-            got = asked(known, client, template, method, headers=bearer(callers.token[name]))
-            self.judge(name, got, template, method, local=True)
+        self.walk(known, known, client, callers, template, method)
 
-    @pytest.mark.parametrize("template", [*DIRECT, *(each for each in TABLE if "server-info" in each)])
-    def test_and_past_the_server(
+    @pytest.mark.parametrize("template", [*STORED, *(each for each in TABLE if "server-info" in each)])
+    def test_and_in_s3_and_past_the_server(
+        self, direct: Server, place: Place, client: httpx.Client, callers: Callers, template: str
+    ) -> None:
+        for method in TABLE[template]:
+            self.walk(direct, place, client, callers, template, method)
+
+    def walk(
+        self,
+        server: Server,
+        storage: Server | Place,
+        client: httpx.Client,
+        callers: Callers,
+        template: str,
+        method: str,
+    ) -> None:
+        takes = TABLE[template][method]
+        permitted = [name for name in WALKING if takes in {PUBLIC, KNOWN, name} or name == "all"]
+        with unchanged(storage):
+            for name in WALKING:
+                if name not in permitted:
+                    got = asked(server, client, template, method, headers=bearer(callers.token[name]))
+                    assert expect(DENIED, got, method), (name, method, got.status_code, got.text)
+        for name in permitted:
+            artifact = f"new-{next(_numbers)}" if method in {"PUT", "DELETE"} else "a"
+            got = asked(server, client, template, method, artifact, headers=bearer(callers.token[name]))
+            done = answers(got, template, local=isinstance(storage, Server))
+            assert done, (name, method, got.status_code, got.text)
+
+
+class TestDownloadsThatOthersSend:
+    """They take permission to read, like all others."""
+
+    @pytest.mark.parametrize("template", FILES)
+    def test_the_store_after_a_redirect(
         self, direct: Server, client: httpx.Client, callers: Callers, template: str
     ) -> None:
-        for name in ("none", *PERMISSIONS, "all"):
-            for method in TABLE[template]:
-                got = asked(direct, client, template, method, headers=bearer(callers.token[name]))
-                self.judge(name, got, template, method, local=False)
+        for name in WALKING:
+            got = asked(direct, client, template, "GET", "big", headers=bearer(callers.token[name]))
+            redirected = name in {"read", "all"}
+            assert told(got) == ((307, None) if redirected else DENIED), name
+            assert ("location" in got.headers) is redirected, name
 
-    def judge(self, name: str, got: httpx.Response, template: str, method: str, *, local: bool) -> None:
-        permitted = name in {"all", TABLE[template][method]} or TABLE[template][method] in {PUBLIC, KNOWN}
-        if permitted:
-            assert answers(got, template, local=local), (name, got.status_code, got.text)
-        else:
-            assert expect(DENIED, got, method), (name, got.status_code, got.text)
+    @pytest.mark.parametrize("template", FILES)
+    def test_the_reverse_proxy(
+        self, known: Server, client: httpx.Client, callers: Callers, template: str
+    ) -> None:
+        for name in WALKING:
+            headers = bearer(callers.token[name]) | {"X-Forwarded-For": "192.0.2.1"}
+            got = asked(known, client, template, "GET", headers=headers)
+            told_to = "/_files/d/a" if name in {"read", "all"} else None
+            assert told(got) == ((200, None) if told_to else DENIED), name
+            assert got.headers.get("x-accel-redirect") == told_to, name
 
 
 class TestWithOtherGoodCredentials:

@@ -137,7 +137,7 @@ def test_the_access_file_knows_the_tokens_and_what_they_may_do(tmp_path: Path) -
     known = {each["name"]: each for each in tomllib.loads(files["access/access.toml"])["tokens"]}
     assert {name: each["allow"] for name, each in known.items()} == {
         "admin": ["all:"],
-        "mlflow": ["read,list,write:"],
+        "mlflow": ["read,list:"],
     }
     for name, file in TOKENS.items():
         assert known[name]["sha256"] == sha256(files[file].strip().encode()).hexdigest()

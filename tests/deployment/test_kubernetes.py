@@ -15,6 +15,7 @@ import yaml
 
 from app import __version__, config
 from app.identity.access_file import load
+from app.settings import settings_class
 from tests.support.dockerfile import ROOT, stages
 from tests.support.programs import installed
 from tests.support.server import Server
@@ -118,13 +119,13 @@ def test_every_probe_asks_for_what_the_server_answers(
 def test_the_server_takes_the_variables(no_variables: None, monkeypatch: pytest.MonkeyPatch) -> None:
     (references,) = [source["configMapRef"] for source in CONTAINER["envFrom"] if "configMapRef" in source]
     assert references["name"] == RESOURCES["ConfigMap"]["metadata"]["name"]
-    known = {config.variable_name(name): name for name in config.settings_class().model_fields}
+    known = {config.variable_name(name): name for name in settings_class().model_fields}
     for name, value in VARIABLES.items():
         assert isinstance(value, str), f"{name} must be quoted: Kubernetes takes nothing but text"
         monkeypatch.setenv(name, value)
     loaded = config.load({}, None)
     for name, value in VARIABLES.items():
-        assert str(getattr(loaded.settings, known[name])) == value
+        assert str(getattr(loaded.settings, known[name])).casefold() == value.casefold()
 
 
 def test_no_pod_starts_without_the_access_file_that_its_head_tells_how_to_make() -> None:

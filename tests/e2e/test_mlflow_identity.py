@@ -112,8 +112,11 @@ def test_what_a_token_does_not_allow_fails_at_once_and_says_so(
 def test_a_reader_sees_what_others_logged_and_changes_nothing(
     user: User, guarded: Server, tokens: dict[str, tuple[str, str]], kind: str, folder: str, tmp_path: Path
 ) -> None:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
     user.show(tokens["team"][0], kind)
-    run_id = user.new_run("team", folder).info.run_id
+    run = user.new_run("team", folder)
+    run_id = run.info.run_id
     user.client.log_text(run_id, "content", "a.txt")
     user.show(tokens["reader"][0], kind)
     fetched = user.client.download_artifacts(run_id, "a.txt", str(tmp_path))
@@ -121,6 +124,11 @@ def test_a_reader_sees_what_others_logged_and_changes_nothing(
     with pytest.raises(Exception, match=r"(?s)403.*You may not write"):
         user.client.log_text(run_id, "refused", "b.txt")
     assert asked(guarded, f"{run_id}/artifacts/b.txt") == [("PUT", 403)]
+    with pytest.raises(Exception, match=r"(?s)403.*You may not delete"):
+        get_artifact_repository(run.info.artifact_uri).delete_artifacts("a.txt")
+    asked_for = asked(guarded, f"{run_id}/artifacts/a.txt")
+    assert [request for request in asked_for if request[0] == "DELETE"] == [("DELETE", 403)]
+    assert [name for name in guarded.tree() if run_id in name] == [f"team/{folder}/{run_id}/artifacts/a.txt"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.identity.access_file import InvalidAccessFile, parse
 from app.identity.authenticator import Authenticator
+from tests.support.access import everybody_stanza, issuer_stanza, proxy_header_stanza, rule, token_text
 
 keys = st.sampled_from(
     [
@@ -69,6 +70,16 @@ full_tables = st.fixed_dictionaries(
         "proxy_header": st.fixed_dictionaries({"allowed_ips": st.lists(words, max_size=2)}),
     },
 )
+WHOLE = "\n".join(
+    [
+        token_text("ci", "a" * 64, "read,list:", "all:users/{name}/", deny=["delete:releases/"]),
+        issuer_stanza(
+            "corp", "https://h", "x", rule("all:{team}/", when={"groups": "a"}), algorithms=["ES256"]
+        ),
+        proxy_header_stanza(["10.0.0.5", "::1"], rule("all:", when={"groups": "a"}), header="X-User"),
+        everybody_stanza("list:", deny=["write:releases/"]),
+    ]
+)
 tables = st.one_of(full_tables, st.dictionaries(keys, values, max_size=4))
 
 
@@ -82,8 +93,27 @@ def toml(value: object) -> str:
     return json.dumps(value).replace("\x7f", "\\u007f")
 
 
+@st.composite
+def damaged(draw: st.DrawFn) -> str:
+    """A whole file, with pieces cut out and put in."""
+    text = WHOLE
+    for _ in range(draw(st.integers(1, 2))):
+        start = draw(st.integers(0, len(text)))
+        piece = draw(st.one_of(words, st.text(max_size=3)))
+        text = text[:start] + piece + text[start + draw(st.integers(0, 8)) :]
+    return text
+
+
+def test_the_file_that_is_damaged_is_one_at_first() -> None:
+    assert isinstance(parse(WHOLE, Path("/nonexistent")), Authenticator)
+
+
 @given(
-    st.one_of(st.text(), tables.map(lambda table: "\n".join(f"{k} = {toml(v)}" for k, v in table.items())))
+    st.one_of(
+        st.text(),
+        damaged(),
+        tables.map(lambda table: "\n".join(f"{k} = {toml(v)}" for k, v in table.items())),
+    )
 )
 @example("a = " + "[" * 5000)
 @example('[[issuers]]\nname = "a"\nissuer = "https://["\naudience = "x"')

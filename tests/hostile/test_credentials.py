@@ -6,24 +6,31 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pytest
 from fastapi.routing import iter_route_contexts
 
-from app.config import settings_class
+from app import config
 from app.identity import tokens
 from app.main import create_app, open_storage
+from app.settings import Settings
 from tests.hostile.asking import INVALID, MLFLOW, NATIVE, Asker, code
 from tests.hostile.conftest import ISSUER, Guarded
+from tests.support.access import access_file, token_stanza
 from tests.support.bystander import unchanged
 from tests.support.oidc import claims as claims_of
 from tests.support.oidc import ec_key, rsa_key
-from tests.support.raw import read_answer
+from tests.support.presigning import Place
+from tests.support.server import Server, running
+from tests.support.variants import VARIED
 
 UNKNOWN = (401, "UNAUTHENTICATED")
+JSON = "Content-Type: application/json"
 
 
 def encoded(data: bytes) -> str:
@@ -141,10 +148,15 @@ def test_35_tokens_of_issuers_that_prove_nothing(stranger: Asker, guarded: Guard
 
 
 def test_36_a_credential_in_the_query_is_refused_and_never_logged(
-    asker: Asker, stranger: Asker, guarded: Guarded
+    asker: Asker, stranger: Asker, guarded: Guarded, folder: str
 ) -> None:
     canary = "canary-in-a-query"
     names = ["access_token", "token", "api_key", "API_KEY", "%74oken", "password", "X-Amz-Signature", "sig"]
+    named = f"{NATIVE}{folder}"
+    changes = [("PUT", named, b"new"), ("PUT", f"{named}-2", b"new"), ("DELETE", named, b"")]
+    body = json.dumps({"path": "x", "num_parts": 1, "upload_id": "u", "parts": []}).encode()
+    changes += [("POST", f"{MLFLOW}/mpu/{step}/{folder}", body) for step in ("create", "complete", "abort")]
+    assert asker.ask("PUT", named, body=b"old").status == 201
     with unchanged(asker.server):
         for name in names:
             for who in (asker, stranger):
@@ -153,6 +165,10 @@ def test_36_a_credential_in_the_query_is_refused_and_never_logged(
                         answer = who.ask("GET", f"{target}?{query}")
                         assert code(answer) == INVALID, (target, query)
                         assert canary not in str(answer)
+                for method, target, sent in changes:
+                    answer = who.ask(method, f"{target}?{name}={canary}", JSON, body=sent)
+                    assert code(answer) == INVALID, (method, target, name)
+                    assert canary not in str(answer)
     for log in (guarded.server.log_file, guarded.audit_log):
         assert canary not in log.read_text()
 
@@ -185,12 +201,43 @@ def test_37_a_foreign_or_null_origin_on_a_write(asker: Asker, folder: str) -> No
     assert asker.send(request).status == 201
 
 
-PUBLIC = {("GET", "/health"), ("HEAD", "/health")}
+class Served(NamedTuple):
+    settings: Settings
+    server: Server
+    """Has these settings, and knows somebody."""
+    watched: Server | Place
 
 
-def test_38_every_route_and_method_needs_a_credential(stranger: Asker, tmp_path: Path) -> None:
-    settings = settings_class()(default_artifact_root=str(tmp_path / "root"))
-    app = create_app(settings, open_storage(settings, prepare=True))
+@pytest.fixture(params=[{}, {"presign": True}, VARIED], ids=["by default", "presigning", "varied"])
+def served(
+    request: pytest.FixtureRequest,
+    guarded: Guarded,
+    place: Place,
+    tmp_path: Path,
+    no_variables: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Served]:
+    given: dict[str, str | bool] = request.param
+    directory = tmp_path / "root"
+    directory.mkdir()
+    root = place.root("thirty-eight") if "presign" in given else directory
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    settings = config.load({"default_artifact_root": str(root)} | given, None).settings
+    if not given:
+        yield Served(settings, guarded.server, guarded.server)
+        return
+    flags = ["--access-file", str(access_file(tmp_path, token_stanza("somebody", "all:")[1]))]
+    for field, wanted in given.items():
+        flags += [config.flag_name(field), *([] if wanted is True else [str(wanted)])]
+    with running(root, *flags, environment=place.environment, log_file=tmp_path / "log") as server:
+        yield Served(settings, server, place if "presign" in given else server)
+
+
+def test_38_every_route_and_method_needs_a_credential(served: Served) -> None:
+    settings, server, watched = served
+    with closing(open_storage(settings, prepare=True)) as storage:
+        app = create_app(settings, storage)
     targets = {str(route.path_format) for route in iter_route_contexts(app.routes)}
     targets |= {
         "/docs/static/swagger-ui.css",
@@ -204,17 +251,17 @@ def test_38_every_route_and_method_needs_a_credential(stranger: Asker, tmp_path:
     assert {"/health", "/openapi.json", "/docs", f"{MLFLOW}/mpu/create/{{directory}}"} <= targets
     methods = ("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND")
     answered = set()
-    with unchanged(stranger.server):
-        for target in targets:
-            path = target.replace("{", "").replace("}", "")
-            for method in methods:
-                length = ["Content-Length: 0"] if method in {"PUT", "POST", "PATCH"} else []
-                with stranger.open() as connected:
-                    connected.sendall(stranger.head(method, path, *length, "Connection: close"))
-                    status = read_answer(connected).status
-                if status != 401:
-                    answered.add((method, path))
-    assert answered == PUBLIC
+    with Asker(server) as stranger, unchanged(watched):
+        for prefix in {"", settings.static_prefix, settings.root_path}:
+            for target in targets:
+                path = prefix + target.replace("{", "").replace("}", "")
+                for method in methods:
+                    # Its answer has the length of a body, and none.
+                    end = ["Connection: close"] if method == "HEAD" else []
+                    if stranger.ask(method, path, *end).status != 401:
+                        answered.add((method, path))
+    public = {f"{prefix}/health" for prefix in ("", settings.static_prefix)}
+    assert answered == {(method, path) for method in ("GET", "HEAD") for path in public}
 
 
 @pytest.fixture(autouse=True)

@@ -172,7 +172,7 @@ def test_13_a_file_without_permission_and_a_root_that_is_gone(unprivileged: Serv
         refused += [asker.ask("GET", f"{NATIVE}closed/"), asker.ask("GET", f"{NATIVE}closed/file")]
         (root / "closed").chmod(0o700)
         for answer in refused:
-            assert code(answer) in {DENIED, (500, "INTERNAL_ERROR")}
+            assert code(answer) == DENIED
             assert b"/root" not in answer.body
             assert str(root.parent).encode() not in answer.body
         root.rename(moved)
@@ -227,14 +227,16 @@ def test_16_the_sibling_of_the_root(asker: Asker) -> None:
     sibling = asker.server.root.with_name(f"{asker.server.root.name}-evil")
     sibling.mkdir()
     (sibling / "secret").write_bytes(b"secret")
-    names = [f"..{slash}root-evil{slash}secret" for slash in ("/", "%2f", "\\", "%5c", "%252f")]
     with unchanged(asker.server):
         for surface in SURFACES:
-            for name in (*names, "-evil/secret", "root-evil/secret", "%2d%65vil/secret"):
+            for slash in ("/", "%2f", "\\", "%5c", "%252f"):
                 for method in ("GET", "DELETE"):
-                    answer = asker.ask(method, surface + name)
-                    assert answer.body != b"secret"
-                    assert answer.status in ({400, 404} if method == "GET" else {400, 204, 200}), name
+                    answer = asker.ask(method, f"{surface}..{slash}root-evil{slash}secret")
+                    assert code(answer) == INVALID, (method, surface, slash)
+            for name in ("-evil/secret", "root-evil/secret", "%2d%65vil/secret"):
+                assert code(asker.ask("GET", surface + name)) == MISSING, name
+                # There is nothing of this name in the root, which is what a deletion wants.
+                assert asker.ask("DELETE", surface + name).status == (204 if surface == NATIVE else 200), name
             assert asker.ask("GET", f"{surface.rstrip('/')}-evil/secret").status == 404
     (sibling / "secret").unlink()
     sibling.rmdir()
@@ -256,7 +258,8 @@ def test_17_foreign_keys_on_s3_are_left_out_with_a_warning_and_out_of_reach(
         place = Place(second_store, second_bucket, client, None, None)  # type: ignore[arg-type]
         with unchanged(place):
             assert asker.listed() == ["d"]
-            assert asker.listed("d/") in (["file"], ["file", "marker"])
+            # What is below it has names that no artifact has, but it is somebody's directory.
+            assert asker.listed("d/") == ["file", "marker"]
             everything = asker.ask("GET", f"{NATIVE}?recursive=true").body
             assert everything.count(b'"path":"d/file"') == 1
             assert everything.count(b'"path":') == 2

@@ -13,6 +13,7 @@ from tests.support.hostile_paths import SURFACES
 from tests.support.raw import read_answer
 
 NOT_ALLOWED = (405, "INVALID_PARAMETER_VALUE")
+FAILED = (412, "INVALID_STATE")
 ALLOWED = {
     f"{NATIVE}a": "GET, HEAD, PUT, DELETE, OPTIONS",
     f"{MLFLOW}/artifacts/a": "GET, HEAD, PUT, DELETE, OPTIONS",
@@ -189,11 +190,11 @@ def test_33_conditions(asker: Asker, folder: str) -> None:
         for value in (etag, f"W/{etag}", "*", f'"x", {etag}'):
             answer = asker.ask("GET", target, f"If-None-Match: {value}")
             assert (answer.status, answer.body, answer.headers["etag"]) == (304, b"", etag), value
-        for value in ('"x"', f"W/{etag}", "x"):
-            assert code(asker.ask("GET", target, f"If-Match: {value}")) == (412, "INVALID_STATE"), value
-            assert asker.ask("PUT", target, f"If-Match: {value}", body=b"v2").status in {400, 412}, value
-        assert code(asker.ask("PUT", target, "If-None-Match: *", body=b"v2")) == (412, "INVALID_STATE")
-        assert code(asker.ask("DELETE", target, 'If-Match: "x"')) == (412, "INVALID_STATE")
+        for value, put in (('"x"', FAILED), (f"W/{etag}", FAILED), ("x", INVALID)):
+            assert code(asker.ask("GET", target, f"If-Match: {value}")) == FAILED, value
+            assert code(asker.ask("PUT", target, f"If-Match: {value}", body=b"v2")) == put, value
+        assert code(asker.ask("PUT", target, "If-None-Match: *", body=b"v2")) == FAILED
+        assert code(asker.ask("DELETE", target, 'If-Match: "x"')) == FAILED
         for date in (
             "yesterday",
             "Fri, 31 Feb 2024 00:00:00 GMT",

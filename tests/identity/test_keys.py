@@ -14,6 +14,7 @@ import pytest
 from app.errors import IdentityUnavailable
 from app.identity.access_file import _discovered
 from app.identity.keys import COOLDOWN_SECONDS, LIFESPAN_SECONDS, STALE_SECONDS, FetchedKeys, FixedKeys
+from tests.support.event_loop import until
 from tests.support.oidc import DISCOVERY, JWKS, Provider, ec_key, ed_key, providing, rsa_key
 
 
@@ -60,6 +61,58 @@ def test_a_revoked_key_is_gone_after_the_lifespan(provider: Provider) -> None:
     keys.time.now += LIFESPAN_SECONDS
     assert keys.ids("first") == []
     assert keys.ids("second") == ["second"]
+
+
+def test_expired_keys_are_fetched_for_the_next_caller_whatever_the_cooldown(provider: Provider) -> None:
+    keys = Kept(provider)
+    keys.ids()
+    provider.keys = [rsa_key("second").jwk()]
+    keys.expire()
+    assert keys.ids("first") == []
+    assert keys.ids("second") == ["second"]
+    assert provider.asked == [JWKS, JWKS]
+
+
+def test_expired_keys_are_used_for_a_while_if_the_issuer_is_down(provider: Provider) -> None:
+    keys = Kept(provider)
+    keys.ids()
+    provider.fail()
+    for _ in range(2):
+        keys.expire()
+        assert keys.ids() == ["first"]
+    # Each time it was asked, and the time for which they are used is none the longer.
+    assert len(provider.asked) == 3
+    keys.time.now += STALE_SECONDS
+    keys.expire()
+    with pytest.raises(IdentityUnavailable):
+        keys.ids()
+
+
+def test_what_the_issuer_said_before_the_keys_expired_has_expired_too(provider: Provider) -> None:
+    keys = Kept(provider)
+    old = [rsa_key().jwk()]
+    provider.answers[JWKS] = (200, json.dumps({"keys": old}).encode())
+    provider.goes_on.clear()
+
+    async def main() -> list[str | None]:
+        first = asyncio.create_task(keys.candidates("first"))
+        await until(lambda: provider.asked)
+        keys.expire()
+        provider.goes_on.set()
+        await first
+        provider.answers.clear()
+        provider.keys = [rsa_key("second").jwk()]
+        return [key.key_id for key in await keys.candidates("first")]
+
+    assert asyncio.run(main()) == []
+    assert provider.asked == [JWKS, JWKS]
+
+
+def test_what_was_never_fetched_cannot_expire(provider: Provider) -> None:
+    keys = Kept(provider)
+    keys.expire()
+    assert keys.ids() == ["first"]
+    assert provider.asked == [JWKS]
 
 
 def test_an_unknown_key_is_asked_for_but_not_more_often_than_the_cooldown(provider: Provider) -> None:

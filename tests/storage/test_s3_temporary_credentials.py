@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,6 +21,7 @@ from app.errors import (
 from tests.support.artifacts import get, put
 from tests.support.interposer import Interposer, interposing
 from tests.support.interposer_actions import answer
+from tests.support.loopback import listening
 from tests.support.object_store import ObjectStore
 from tests.support.s3_credentials import ROLE, SECRET, TOKEN, access_keys, shared_file
 from tests.support.s3_requests import (
@@ -168,15 +168,9 @@ def container(*lifetimes: float) -> Iterator[Container]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        serving.url = f"http://127.0.0.1:{server.server_port}/credentials"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield serving
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Handler) as url:
+        serving.url = f"{url}/credentials"
+        yield serving
 
 
 class TestOfTheContainer:

@@ -19,13 +19,13 @@ _LOCKS = Path(".artifact-proxy", "locks")
 def kept(server: Server) -> dict[str, str]:
     """All that lies in the root and beside it: kinds, modes, links' targets, and digests of files.
 
-    The server's locks, which say nothing, and uploads in progress are not among it.
+    The server's log and its locks, which say nothing, and uploads in progress are not among it.
     """
     around, passing = server.root.parent, (server.staging, server.root / _LOCKS)
     return {
         str(path.relative_to(around)): _described(path)
         for path in sorted(around.rglob("*"))
-        if path.suffix != ".log" and path.parent not in passing
+        if path != server.log_file and path.parent not in passing
     }
 
 
@@ -44,10 +44,10 @@ def _described(path: Path) -> str:
 
 def kept_in_store(place: Place) -> dict[str, str]:
     """The objects of a bucket with their ETags, the server's records among them, and the open uploads."""
-    objects = place.client.list_objects_v2(Bucket=place.bucket).get("Contents", [])
-    uploads = place.client.list_multipart_uploads(Bucket=place.bucket).get("Uploads", [])
-    return {each["Key"]: each["ETag"] for each in objects} | {
-        f"upload {each['UploadId']}": each["Key"] for each in uploads
+    objects = place.client.get_paginator("list_objects_v2").paginate(Bucket=place.bucket)
+    uploads = place.client.get_paginator("list_multipart_uploads").paginate(Bucket=place.bucket)
+    return {each["Key"]: each["ETag"] for page in objects for each in page.get("Contents", [])} | {
+        f"upload {each['UploadId']}": each["Key"] for page in uploads for each in page.get("Uploads", [])
     }
 
 

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.support.loopback import listening
 
 AUDIENCE = "artifact-proxy"
 DISCOVERY = "/.well-known/openid-configuration"
@@ -44,7 +46,8 @@ class Key:
 
     def pem(self) -> str:
         public = self.private.public_key()
-        return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()  # type: ignore[no-any-return]
+        text: bytes = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        return text.decode()
 
     def sign(self, claims: Mapping[str, Any], **headers: Any) -> str:
         """A token; `headers` are added, and None leaves out the key's id."""
@@ -129,13 +132,8 @@ def providing(*keys: Key) -> Iterator[Provider]:
             self.end_headers()
             self.wfile.write(body)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        provider.url = f"http://127.0.0.1:{server.server_port}"
+    with listening(Handler) as provider.url:
         try:
             yield provider
         finally:
             provider.goes_on.set()
-            server.shutdown()
-            thread.join()

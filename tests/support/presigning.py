@@ -75,13 +75,15 @@ class Place:
         return Foreign(self.client, self.bucket, key, upload_id)
 
     def keys(self, prefix: str) -> list[str]:
-        found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
-        return [each["Key"] for each in found if not each["Key"].endswith("/")]
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
+        return [key for key in keys if not key.endswith("/")]
 
     def open_uploads(self, prefix: str) -> list[str]:
         """The keys of multipart uploads that nobody has completed."""
-        uploads = self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
-        return sorted(each["Key"] for each in uploads if each["Key"].startswith(prefix))
+        pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket)
+        keys = [each["Key"] for page in pages for each in page.get("Uploads", [])]
+        return sorted(key for key in keys if key.startswith(prefix))
 
     def records(self, prefix: str = "root") -> set[str]:
         """What the server keeps of uploads that are not over."""

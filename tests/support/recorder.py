@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.support.loopback import listening
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,5 @@ def recording(*, answering: bool = True) -> Iterator[Recorder]:
             super().finish()
             recorder.open.discard(self.client_address[1])
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        recorder.url = f"http://127.0.0.1:{server.server_port}"
-        try:
-            yield recorder
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Handler) as recorder.url:
+        yield recorder

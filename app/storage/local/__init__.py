@@ -38,7 +38,7 @@ def open_storage(url: str, settings: LocalSettings, *, read_only: bool, prepare:
     try:
         root = _root_path(url)
     except (OSError, RuntimeError) as error:  # an unknown user in ~user; a loop of links
-        raise ValueError(f"{url!r} leads nowhere ({error}); name a directory") from None
+        raise ValueError(f"it leads nowhere ({error}); name a directory") from None
     try:
         if prepare and not read_only:
             _make(root)
@@ -80,9 +80,9 @@ def _root_path(url: str) -> Path:
         return Path(url).expanduser().resolve()
     parts = urlsplit(url)
     if parts.netloc not in {"", "localhost"}:
-        raise ValueError(f"{url!r} names the host {parts.netloc!r}; write file:///path for a local directory")
+        raise ValueError("it names a host; write file:///path for a local directory")
     if parts.query or parts.fragment:
-        raise ValueError(f"{url!r} has a query or fragment; encode '?' as %3F and '#' as %23")
+        raise ValueError("it has a query or fragment; encode '?' as %3F and '#' as %23")
     if not parts.path.startswith("/"):
-        raise ValueError(f"{url!r} is not absolute; write file:///path, or a plain path if it is relative")
+        raise ValueError("it is not absolute; write file:///path, or a plain path if it is relative")
     return Path(unquote(parts.path, errors="strict")).resolve()

@@ -1,0 +1,22 @@
+"""A gateway without limits, for tests in which they do not matter."""
+
+from __future__ import annotations
+
+from app.api.access import Access
+from app.api.direct import DirectGateway
+from app.api.gateway import Gateway
+from app.api.limits import Limits
+from app.api.pace import Pace
+from app.api.quotas import Quotas
+from app.api.threads import StorageThreads
+from app.storage.base import Storage
+
+UNHURRIED = Pace(rate=0, patience=60)
+
+
+def unlimited(storage: Storage, threads: StorageThreads) -> Gateway:
+    access = Access(read_only=False, no_delete=False)
+    limits = Limits()
+    direct = DirectGateway(storage, threads, access, limits, None)
+    quotas = Quotas({}, None, threads)
+    return Gateway(storage, threads, access, direct, limits, quotas, max_size=0, pace=UNHURRIED)

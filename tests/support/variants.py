@@ -1,0 +1,14 @@
+"""Settings that could change which routes there are, and what anybody may do without a credential."""
+
+from __future__ import annotations
+
+STATIC_PREFIX = "/team/ml"
+ROOT_PATH = "/shown/at"
+VARIED: dict[str, str | bool] = {
+    "static_prefix": STATIC_PREFIX,
+    "root_path": ROOT_PATH,
+    "cors_allowed_origins": "https://app.example.com",
+    "accel_redirect": "/_files",
+    "read_only": True,
+}
+"""All of them that a local root can have."""
