@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import Full, Queue
+from queue import Empty, Full, Queue
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,12 @@ WAITING_LINES = 10_000
 _COMPLAINT_SECONDS = 60
 _CLOSE_SECONDS = 5
 _OWNER_AND_GROUP = 0o640
+_TOO_FAST = "they come faster than they can be written"
+
+
+def opened(target: str) -> AbstractContextManager[object]:
+    """Has the target of an `AuditLog` open, to which nothing is written. Raises `OSError`."""
+    return closing(_opened(target)) if target else nullcontext()
 
 
 class AuditLog:
@@ -37,8 +43,9 @@ class AuditLog:
         self._lines: Queue[str | None] = Queue(WAITING_LINES)
         self._writer: threading.Thread | None = None
         if self.enabled:
-            file = _File(None if target == STANDARD_OUTPUT else target)
-            self._writer = threading.Thread(target=self._write_lines, args=(file,), name="audit", daemon=True)
+            self._writer = threading.Thread(
+                target=self._write_lines, args=(_opened(target),), name="audit", daemon=True
+            )
             self._writer.start()
 
     def write(self, record: Mapping[str, Any], started: float | None = None) -> None:
@@ -51,15 +58,22 @@ class AuditLog:
             try:
                 self._lines.put_nowait(_line({**record, **seconds}))
             except Full:
-                self._lost.add(1, "they come faster than they can be written")
+                self._lost.add(1, _TOO_FAST)
 
     def close(self) -> None:
         """Waits until all is written, but not for ever for a reader that stands still."""
         self.enabled = False
         if self._writer is not None:
-            with suppress(Full):
+            try:
                 self._lines.put(None, timeout=_CLOSE_SECONDS)
+            except Full:
+                with suppress(Empty):
+                    self._lines.get_nowait()
+                    self._lost.add(1, _TOO_FAST)
+                self._lines.put_nowait(None)
             self._writer.join(_CLOSE_SECONDS)
+            if self._writer.is_alive():
+                logger.error("The audit log loses its last lines: they cannot be written in time.")
             self._writer = None
 
     def _write_lines(self, file: _File) -> None:
@@ -79,6 +93,10 @@ class AuditLog:
             file.write(line.encode("ascii"))
         except OSError as error:
             self._lost.add(stands_for, f"they cannot be written ({error.strerror})")
+
+
+def _opened(target: str) -> _File:
+    return _File(None if target == STANDARD_OUTPUT else target)
 
 
 def _line(record: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from app.api.pace import Pace
 from app.errors import ArtifactError
 from app.fields import known_as
 from app.main import open_app
-from app.preparation import open_fit, prepared_root, require_guarded
+from app.preparation import open_fit, opened_audit_log, prepared_root, require_guarded
 from app.protocol import HttpProtocol
 from app.settings import Settings, settings_class
 
@@ -108,7 +108,7 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
 def _serve(loaded: config.Loaded) -> int:
     settings = loaded.settings
     require_guarded(loaded)
-    with _listen(settings) as listener:
+    with opened_audit_log(loaded), _listen(settings) as listener:
         root = prepared_root(loaded)
         print(f"artifact-proxy {__version__} serves {root} at {_url(listener, settings)}", flush=True)
         server_config = uvicorn.Config(

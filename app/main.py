@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -136,22 +135,20 @@ def _surround(
     if origins:
         # Before anybody is asked for credentials, which a browser's own question does not have.
         app.add_middleware(Cors, origins=origins)
-    app.add_middleware(Hosts, allowed=partial(_hosts, settings, identities), origins=origins)
+    app.add_middleware(Hosts, allowed=_hosts(settings, identities), origins=origins)
     app.add_middleware(Visits, audit=audit, public=public_paths(settings.static_prefix))
     app.add_middleware(Forwarded, trusted=settings.forwarded_allow_ips)
 
 
-def _hosts(settings: Settings, identities: Identities) -> list[str] | None:
-    """By which host names the server may be called now; None for any.
+def _hosts(settings: Settings, identities: Identities) -> Callable[[], list[str] | None]:
+    """Tells by which host names the server may be called now; None for any.
 
     A page that has its own name mean this server gets nothing from it without a credential, so names
     matter where none is asked for, or where the address that asks is one: that of a trusted proxy.
     """
-    if settings.allowed_hosts:
-        return names(settings.allowed_hosts)
-    if identities.required and not identities.headers:
-        return None
-    return [ANY_ADDRESS, "localhost", settings.host]
+    given = names(settings.allowed_hosts)
+    own = [ANY_ADDRESS, "localhost", settings.host]
+    return lambda: given or (None if identities.required and not identities.headers else own)
 
 
 async def _sweep(storage: Storage, threads: StorageThreads, interval: float) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 
-from app.audit import AuditLog
+from app import audit
 from app.config import Loaded, flag_name
 from app.errors import ArtifactError
 from app.fields import RefusedSetting, is_loopback
@@ -16,15 +16,10 @@ from app.storage.base import Storage
 
 
 def require_guarded(loaded: Loaded) -> None:
-    """Raises `ConfigurationError` where others could come in without being known, or unseen."""
+    """Raises `ConfigurationError` where others could come in without being known."""
     settings = loaded.settings
     if not settings.access_file and loaded.origins["access_file"] == flag_name("access_file"):
         raise loaded.refused("access_file", "it is empty; name a file, or leave the flag out")
-    try:
-        AuditLog(settings.audit_log).close()
-    except (OSError, ValueError) as error:  # the latter for a NUL
-        why = error.strerror if isinstance(error, OSError) else error
-        raise loaded.refused("audit_log", f"it cannot be written ({why})") from None
     if settings.access_file:
         if settings.insecure_no_auth:
             raise loaded.refused("insecure_no_auth", "there is an --access-file; leave one of them out")
@@ -39,6 +34,18 @@ def require_guarded(loaded: Loaded) -> None:
             "(`artifact-proxy token new NAME --allow all: --access-file FILE` makes one), or say "
             "--insecure-no-auth",
         )
+
+
+def opened_audit_log(loaded: Loaded) -> AbstractContextManager[object]:
+    """Stays open while the server runs: whoever reads a pipe would take its end for that of the server.
+
+    Raises `ConfigurationError`.
+    """
+    try:
+        return audit.opened(loaded.settings.audit_log)
+    except (OSError, ValueError) as error:  # the latter for a NUL
+        why = error.strerror if isinstance(error, OSError) else error
+        raise loaded.refused("audit_log", f"it cannot be written ({why})") from None
 
 
 def prepared_root(loaded: Loaded) -> str:

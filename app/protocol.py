@@ -13,10 +13,9 @@ import http
 import json
 import re
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httptools
-from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -24,12 +23,15 @@ from app.api.headers import DEFAULT_POLICY
 from app.api.pace import Pace
 from app.linger import LingeringTransport
 
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
 DISCARD_SECONDS = 30.0
 """For so long the rest of a body is read that nobody wants any more, so that the connection may stay."""
 _HEADER_COST = 32
 """Bytes that each header counts for besides its own (as in RFC 9113, section 6.5.2)."""
 WAITING_REQUESTS = 100
-"""So many are taken before the first of them is answered; those behind them can be sent again."""
+"""So many wait behind the one that is answered. Those behind them get no answer, and can be sent again."""
 _REQUEST_LINE = re.compile(rb"(?:\A|\n)(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) \S+ HTTP/1\.[01]\r?\n")
 _KNOWN_METHODS = {b"GET", b"HEAD", b"PUT", b"POST", b"DELETE", b"OPTIONS", b"TRACE", b"PATCH"}
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
@@ -242,7 +244,7 @@ class HttpProtocol(HttpToolsProtocol):
         status, message = refusal
         peer = self.client[0] if self.client else "?"
         phrase = http.HTTPStatus(status).phrase
-        self.logger.warning("Closed a connection of %s with %d %s: %s", peer, status, phrase, message)
+        self.logger.warning("Refused what came from %s (%d %s): %s", peer, status, phrase, message)
         if self.pipeline and self.cycle.more_body:
             # It waits for its turn, which never comes.
             self.pipeline.popleft()

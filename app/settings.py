@@ -87,8 +87,8 @@ class Settings(BaseSettings):
     max_json_size: int = Field(
         1024**2,
         ge=1024,
-        description="Bytes of the largest JSON body; what completes a multipart upload may have 32 times as "
-        "many.",
+        description="Bytes of the largest JSON body; with --presign, what completes a multipart upload may "
+        "have 32 times as many.",
     )
     max_transfers: int = Field(
         512,
@@ -121,7 +121,10 @@ class Settings(BaseSettings):
         8192, ge=1024, le=65536, description="Bytes of the longest request target, before 414."
     )
     max_header_size: int = Field(
-        131072, ge=8192, le=1048576, description="Bytes of the largest request head, before 431."
+        131072,
+        ge=8192,
+        le=1048576,
+        description="Bytes of the largest request head, before 431; each header counts for 32 more.",
     )
     quotas: Annotated[str, AfterValidator(values.quotas)] = Field(
         "",

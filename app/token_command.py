@@ -6,9 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from fcntl import LOCK_EX, flock
+from functools import partial
 from pathlib import Path
 from tempfile import mkstemp
 
@@ -94,10 +95,13 @@ def _new(arguments: argparse.Namespace) -> None:
     text = stanza(arguments.name, digest_of(token), arguments.allow, arguments.deny, expires)
     if arguments.access_file is None:
         _require_sense(text, Path(), "The token cannot be made so")
-        _give(arguments.token_file, token)
-        print(f"\nFor the access file:\n\n{text}" if arguments.token_file is None else text, end="")
+        if arguments.token_file is None:
+            _show(f"{token}\n\nFor the access file:\n\n{text}")
+        else:
+            _keep(arguments.token_file, token)
+            _show(text)
     else:
-        _add(arguments.access_file, text, lambda: _give(arguments.token_file, token))
+        _add(arguments.access_file, text, partial(_give, arguments.token_file, token))
     if not arguments.allow:
         print(f"{arguments.name!r} may do nothing yet: give it an --allow.", file=sys.stderr)
 
@@ -129,15 +133,16 @@ def _add(file: Path, text: str, give: Callable[[], None]) -> None:
 @contextmanager
 def _alone(file: Path) -> Iterator[None]:
     """Else the later one of two commands would put back what the earlier one read."""
-    try:
-        descriptor = os.open(os.path.dirname(os.path.realpath(file)), os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise RefusedCommand(f"The access file {str(file)!r} cannot be written ({error.strerror}).") from None
-    try:
-        flock(descriptor, LOCK_EX)
+    with ExitStack() as stack:
+        try:
+            directory = os.open(os.path.dirname(os.path.realpath(file)), os.O_RDONLY | os.O_DIRECTORY)
+            stack.callback(os.close, directory)
+            flock(directory, LOCK_EX)
+        except OSError as error:
+            raise RefusedCommand(
+                f"The access file {str(file)!r} cannot be locked ({error.strerror})."
+            ) from None
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _append(file: Path, text: str, give: Callable[[], None]) -> None:
@@ -165,26 +170,39 @@ def _append(file: Path, text: str, give: Callable[[], None]) -> None:
 
 def _written_beside(file: Path, text: str) -> Path:
     """A new file, so that the old one changes at once: whoever reads it meanwhile sees all or nothing."""
-    descriptor, beside = mkstemp(prefix=f"{file.name}.", dir=file.parent)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-        if file.exists():
-            status = file.stat()
-            os.fchmod(descriptor, status.st_mode & 0o777)
-            os.fchown(descriptor, status.st_uid, status.st_gid)
-        opened.write(text)
-        opened.flush()
-        os.fsync(descriptor)
-    return Path(beside)
+    descriptor, name = mkstemp(prefix=f"{file.name}.", dir=file.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+            if file.exists():
+                status = file.stat()
+                os.fchmod(descriptor, status.st_mode & 0o777)
+                os.fchown(descriptor, status.st_uid, status.st_gid)
+            opened.write(text)
+            opened.flush()
+            os.fsync(descriptor)
+    except OSError:
+        beside.unlink()
+        raise
+    return beside
 
 
 def _give(file: Path | None, token: str) -> None:
-    """Prints the token, or writes it to a new file."""
     if file is None:
-        try:
-            print(token, flush=True)
-        except OSError as error:
-            raise RefusedCommand(f"The token cannot be shown ({error.strerror}).") from None
-        return
+        _show(f"{token}\n")
+    else:
+        _keep(file, token)
+
+
+def _show(text: str) -> None:
+    try:
+        print(text, end="", flush=True)
+    except OSError as error:
+        raise RefusedCommand(f"What was made cannot be shown ({error.strerror}).") from None
+
+
+def _keep(file: Path, token: str) -> None:
+    """Writes the token to a new file."""
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:

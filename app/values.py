@@ -69,7 +69,8 @@ def addresses(value: str) -> str:
         try:
             ip_network(address.strip())
         except ValueError as error:
-            raise ValueError(f"{error}; give addresses such as 10.0.0.1 or 10.0.0.0/8, or *") from None
+            said = without_password(str(error))
+            raise ValueError(f"{said}; give addresses such as 10.0.0.1 or 10.0.0.0/8, or *") from None
     return value
 
 
@@ -77,8 +78,8 @@ def host_names(value: str) -> str:
     for name in names(value):
         if not _HOST.fullmatch(name):
             raise ValueError(
-                f"{name!r} is no host name; give names without scheme and port, such as ml.example.com, "
-                "*.example.com or [::1]"
+                f"{without_password(name)!r} is no host name; give names without scheme and port, such as "
+                "ml.example.com, *.example.com or [::1]"
             )
     return value
 
@@ -101,7 +102,7 @@ def quotas_of(value: str) -> dict[ArtifactPath, int]:
         raise ValueError(f"it is no JSON ({error})") from None
     if not isinstance(written, dict):
         raise ValueError('it is JSON, but no object; write {"users/": 1000000000}')
-    quotas = {}
+    sizes = {}
     for prefix, size in written.items():
         try:
             path = ArtifactPath.parse_directory(prefix)
@@ -109,8 +110,8 @@ def quotas_of(value: str) -> dict[ArtifactPath, int]:
             raise ValueError(str(error).rstrip(".")) from None
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise ValueError(f"the quota of {prefix!r} is no number of bytes")
-        quotas[path] = size
-    return quotas
+        sizes[path] = size
+    return sizes
 
 
 def quotas(value: str) -> str:

@@ -11,12 +11,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app.audit import AuditLog
 from app.cli import main as command
 from tests.support.guarded import audited
-from tests.support.server import clean_environment
+from tests.support.server import clean_environment, running
 from tests.support.waiting import wait_until
 
 
@@ -76,6 +77,15 @@ class TestFile:
         root = str(tmp_path / "root")
         assert command(["--default-artifact-root", root, "--port", "0", "--audit-log", str(pipe)]) == 2
         assert "it cannot be written" in capsys.readouterr().err
+
+    def test_a_reader_of_a_pipe_sees_no_end_before_that_of_the_server(self, tmp_path: Path) -> None:
+        pipe = tmp_path / "audit.log"
+        os.mkfifo(pipe)
+        with ThreadPoolExecutor(1) as others:
+            text = others.submit(pipe.read_text)
+            with running(tmp_path / "root", "--audit-log", str(pipe)) as server:
+                assert httpx.get(f"{server.native}/none").status_code == 404
+        assert [json.loads(line)["status"] for line in text.result().splitlines()] == [404]
 
     def test_so_does_a_standard_output_that_is_closed(self, tmp_path: Path) -> None:
         root = str(tmp_path / "root")
@@ -155,7 +165,7 @@ class TestLosses:
         ]
 
     def test_a_reader_that_stands_still_does_not_hold_up_the_end(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr("app.audit.WAITING_LINES", 5)
         monkeypatch.setattr("app.audit._CLOSE_SECONDS", 0.1)
@@ -163,11 +173,19 @@ class TestLosses:
         os.mkfifo(pipe)
         reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
         log = AuditLog(str(pipe))
+        log.write({"event": "request", "padding": "x" * 100_000})  # more than a pipe holds
+        wait_until(log._lines.empty, "the writer stands still")
         for _ in range(20):
-            log.write({"event": "request", "padding": "x" * 10_000})
+            log.write({"event": "request"})
+        writer = log._writer
+        assert writer is not None
         log.close()
-        assert not log.enabled
-        os.close(reader)  # which ends the thread that still writes
+        assert writer.is_alive()
+        said = [record.getMessage() for record in caplog.records]
+        assert said[-1] == "The audit log loses its last lines: they cannot be written in time."
+        os.close(reader)
+        writer.join(20)
+        assert not writer.is_alive()
 
     def test_behind_half_a_line_a_new_one_begins(self, tmp_path: Path) -> None:
         file = tmp_path / "audit.log"

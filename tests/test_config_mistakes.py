@@ -240,6 +240,8 @@ class TestCredentialsInAUrl:
         ("--s3-endpoint-url", "ftp://ours:Zx81@minio:9000"),
         ("--s3-public-endpoint-url", "http://ours:Zx81@minio:9000"),
         ("--cors-allowed-origins", "https://ours:Zx81@a.example"),
+        ("--allowed-hosts", "https://ours:Zx81@a.example"),
+        ("--forwarded-allow-ips", "https://ours:Zx81@a.example"),
     ],
 )
 def test_a_start_that_credentials_in_a_url_prevent_does_not_tell_them(

@@ -6,11 +6,8 @@ import hashlib
 import os
 import re
 import stat
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -163,35 +160,6 @@ class TestAccessFile:
         assert str(tmp_path / place) in message
         assert message.count("\n") == 1
 
-    def test_those_who_add_to_it_at_once_all_get_in(self, tmp_path: Path) -> None:
-        file = tmp_path / "access.toml"
-
-        def add(number: int) -> int:
-            given = str(tmp_path / f"{number}.token")
-            return main(
-                ["token", "new", f"n{number}", *ALLOW, "--access-file", str(file), "--token-file", given]
-            )
-
-        with ThreadPoolExecutor(8) as pool:
-            assert set(pool.map(add, range(24))) == {0}
-        assert sorted(token["name"] for token in tokens(file.read_text())) == sorted(
-            f"n{number}" for number in range(24)
-        )
-
-    def test_a_token_that_nobody_gets_to_see_is_not_added(self, tmp_path: Path) -> None:
-        file = tmp_path / "access.toml"
-        with Path("/dev/full").open("w") as full:
-            ended = subprocess.run(
-                [sys.executable, "-m", "app", "token", "new", "ci", *ALLOW, "--access-file", str(file)],
-                stdout=full,
-                stderr=subprocess.PIPE,
-                text=True,
-                check=False,
-            )
-        assert ended.returncode == 2
-        assert ended.stderr == "artifact-proxy: The token cannot be shown (No space left on device).\n"
-        assert os.listdir(tmp_path) == []
-
 
 class TestLinks:
     """What a link leads to is the access file, and the link stays one."""
@@ -269,22 +237,6 @@ class TestTokenFile:
         assert "name a new one" in refused("new", "ci", *ALLOW, "--token-file", link)
         assert elsewhere.read_text() == "mine"
         assert os.readlink(link) == str(elsewhere)
-
-    def test_one_that_a_full_disk_does_not_take_is_not_left(self, tmp_path: Path) -> None:
-        file = tmp_path / "ci.token"
-        # In a process of its own, as the limit is one for all files that a process writes.
-        limited = "import resource, sys; from app.cli import main; _, most = "
-        limited += "resource.getrlimit(resource.RLIMIT_FSIZE); "
-        limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (10, most)); sys.exit(main(sys.argv[1:]))"
-        ended = subprocess.run(
-            [sys.executable, "-c", limited, "token", "new", "ci", *ALLOW, "--token-file", str(file)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ended.returncode == 2
-        assert f"The token file {str(file)!r} cannot be written (File too large)." in ended.stderr
-        assert not file.exists()
 
 
 class TestMistakes:

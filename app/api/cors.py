@@ -36,16 +36,16 @@ class Cors(CORSMiddleware):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
-        except NotPermitted as error:
+        except NotPermitted as error:  # of the preflight: what is inside answers by itself
             await problems.answer(Request(scope), error)(scope, receive, send)
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """The permission that a browser asks for. Raises `NotPermitted`."""
         response = super().preflight_response(request_headers)
         if response.status_code != 200:
-            origin = request_headers["origin"][:100]
-            raise NotPermitted(
-                f"Pages of {origin!a} may not send such a request; who runs this server can add them to "
-                "--cors-allowed-origins."
-            )
+            origin = request_headers["origin"]
+            message = f"Pages of {origin[:100]!a} may not send such a request"
+            if not self.is_allowed_origin(origin):
+                message += "; who runs this server can add them to --cors-allowed-origins"
+            raise NotPermitted(f"{message}.")
         return response

@@ -89,11 +89,10 @@ class Visits:
 
 def _cut(text: str, size: int = _SHOWN_BYTES) -> str:
     """So much of it that a line is written in one piece, whatever strangers send."""
-    if len(text) > size:
-        text = f"{text[:size]}…"
-    while len(json.dumps(text)) > size:
-        text = f"{text[: len(text) * 3 // 4]}…"
-    return text
+    shown = text[:size]
+    while len(json.dumps(shown)) > size + len('""'):
+        shown = shown[: len(shown) * 7 // 8]
+    return shown if shown == text else f"{shown}…"
 
 
 def _outcome(visit: Visit) -> str:

@@ -102,10 +102,13 @@ class FetchedKeys:
         return moment is None or self._clock() - moment >= seconds
 
     async def _refresh(self) -> None:
-        self._begin_refresh()
-        if self._fetching is not None:
-            # A caller who goes away does not take the keys from the others.
-            await asyncio.shield(self._fetching)
+        expired = None
+        while expired != self._expired:  # else what was asked for before is not good enough
+            expired = self._expired
+            self._begin_refresh()
+            if self._fetching is not None:
+                # A caller who goes away does not take the keys from the others.
+                await asyncio.shield(self._fetching)
 
     def _begin_refresh(self) -> None:
         if self._fetching is None and self._is_older(self._tried, COOLDOWN_SECONDS):

@@ -240,6 +240,21 @@ class TestWithAnAccessFile:
         assert refused.status_code == 401
         assert refused.headers["access-control-allow-origin"] == FRIEND  # so that the page can read why
 
+    @pytest.mark.parametrize(
+        "question",
+        [
+            {"Access-Control-Request-Method": "PATCH"},
+            {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-foo"},
+        ],
+        ids=["method", "header"],
+    )
+    def test_what_a_friends_page_may_not_send_is_refused_without_a_wrong_remedy(
+        self, known: Server, client: httpx.Client, question: dict[str, str]
+    ) -> None:
+        preflight = client.options(f"{known.native}/a", headers={"Origin": FRIEND, **question})
+        assert told(preflight) == DENIED
+        assert preflight.json()["message"] == f"Pages of {FRIEND!r} may not send such a request."
+
     @pytest.mark.parametrize("origin", ["https://evil.test", "null", "https://app.example.com.evil.test"])
     def test_no_other_page_is_let_in(
         self, known: Server, client: httpx.Client, token: tuple[str, str], origin: str

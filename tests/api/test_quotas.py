@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 
 import httpx
@@ -203,7 +203,11 @@ def is_measured(server: Server, prefix: str) -> bool:
 
 def written(server: Server) -> int:
     """The bytes that the uploads in progress have in the root; -1 if there are none."""
-    return sum((server.staging / name).stat().st_size for name in server.staged()) if server.staged() else -1
+    sizes = []
+    for name in server.staged():
+        with suppress(FileNotFoundError):  # it goes this moment
+            sizes.append((server.staging / name).stat().st_size)
+    return sum(sizes) if sizes else -1
 
 
 def stored(server: Server, prefix: str) -> list[int]:

@@ -33,11 +33,13 @@ def test_on_standard_output_are_audit_lines_alone_once_the_server_has_said_where
         )
     assert process.stdout is not None
     with process.stdout as output:
-        url = output.readline().decode().split()[-1]
-        wait_until(lambda: "startup complete" in log.read_text(), "the server is ready")
-        client.put(f"{url}/v1/artifacts/a", content=b"x").raise_for_status()
-        client.get(f"{url}/v1/artifacts/none")
-        stop(process)
+        try:
+            url = output.readline().decode().split()[-1]
+            wait_until(lambda: "startup complete" in log.read_text(), "the server is ready")
+            client.put(f"{url}/v1/artifacts/a", content=b"x").raise_for_status()
+            client.get(f"{url}/v1/artifacts/none")
+        finally:
+            stop(process)
         lines = [json.loads(line) for line in output]
     assert [(line["method"], line["status"]) for line in lines] == [("PUT", 201), ("GET", 404)]
     assert "/v1/artifacts/" not in log.read_text()

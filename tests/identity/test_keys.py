@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,15 @@ import pytest
 
 from app.errors import IdentityUnavailable
 from app.identity.access_file import _discovered
-from app.identity.keys import COOLDOWN_SECONDS, LIFESPAN_SECONDS, STALE_SECONDS, FetchedKeys, FixedKeys
-from tests.support.event_loop import until
+from app.identity.keys import (
+    COOLDOWN_SECONDS,
+    LIFESPAN_SECONDS,
+    STALE_SECONDS,
+    FetchedKeys,
+    FixedKeys,
+    SigningKey,
+)
+from tests.support.event_loop import A_MOMENT, until
 from tests.support.oidc import DISCOVERY, JWKS, Provider, ec_key, ed_key, providing, rsa_key
 
 
@@ -88,21 +96,30 @@ def test_expired_keys_are_used_for_a_while_if_the_issuer_is_down(provider: Provi
         keys.ids()
 
 
-def test_what_the_issuer_said_before_the_keys_expired_has_expired_too(provider: Provider) -> None:
+def test_what_the_issuer_said_before_the_keys_expired_has_expired_too(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keys = Kept(provider)
-    old = [rsa_key().jwk()]
-    provider.answers[JWKS] = (200, json.dumps({"keys": old}).encode())
-    provider.goes_on.clear()
+    answered, goes_on = threading.Event(), threading.Event()
+    fetched = keys._get
+
+    def late() -> list[SigningKey]:
+        found = fetched()
+        answered.set()
+        assert goes_on.wait(20)
+        return found
+
+    monkeypatch.setattr(keys, "_get", late)
 
     async def main() -> list[str | None]:
-        first = asyncio.create_task(keys.candidates("first"))
-        await until(lambda: provider.asked)
-        keys.expire()
-        provider.goes_on.set()
-        await first
-        provider.answers.clear()
+        before = asyncio.create_task(keys.candidates("first"))
+        await until(answered.is_set)
         provider.keys = [rsa_key("second").jwk()]
-        return [key.key_id for key in await keys.candidates("first")]
+        keys.expire()
+        after = asyncio.create_task(keys.candidates("first"))
+        await asyncio.sleep(A_MOMENT)  # it waits for the same answer
+        goes_on.set()
+        return [key.key_id for key in await before + await after]
 
     assert asyncio.run(main()) == []
     assert provider.asked == [JWKS, JWKS]

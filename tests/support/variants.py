@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-STATIC_PREFIX = "/team/ml"
-ROOT_PATH = "/shown/at"
 VARIED: dict[str, str | bool] = {
-    "static_prefix": STATIC_PREFIX,
-    "root_path": ROOT_PATH,
+    "static_prefix": "/team/ml",
+    "root_path": "/shown/at",
     "cors_allowed_origins": "https://app.example.com",
     "accel_redirect": "/_files",
     "read_only": True,

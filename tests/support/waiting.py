@@ -10,9 +10,14 @@ SECONDS = 20
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
     """Returns as soon as `condition` holds; fails after a while, naming `what` did not come."""
-    deadline = time.monotonic() + SECONDS
+    assert comes_true(condition, SECONDS), f"not within {SECONDS} s: {what}"
+
+
+def comes_true(condition: Callable[[], object], seconds: float) -> bool:
+    """Whether `condition` holds within that time."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
-            return
+            return True
         time.sleep(0.02)
-    raise AssertionError(f"not within {SECONDS} s: {what}")
+    return False
