@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import stat
 import sys
 import threading
 import time
@@ -29,8 +30,17 @@ _TOO_FAST = "they come faster than they can be written"
 
 
 def opened(target: str) -> AbstractContextManager[object]:
-    """Has the target of an `AuditLog` open, to which nothing is written. Raises `OSError`."""
-    return closing(_opened(target)) if target else nullcontext()
+    """Tries the target of an `AuditLog` out, and has it open where that is a pipe. Raises `OSError`.
+
+    A file that was moved away and removed would keep its place on the disk for as long as it is open.
+    """
+    if not target:
+        return nullcontext()
+    file = _opened(target)
+    if file.is_pipe():
+        return closing(file)
+    file.close()
+    return nullcontext()
 
 
 class AuditLog:
@@ -147,6 +157,9 @@ class _File:
             written = os.write(self._descriptor, rest)
             self._in_line = written < len(rest)
             rest = rest[written:]
+
+    def is_pipe(self) -> bool:
+        return stat.S_ISFIFO(os.fstat(self._descriptor).st_mode)
 
     def close(self) -> None:
         os.close(self._descriptor)

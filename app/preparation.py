@@ -37,7 +37,7 @@ def require_guarded(loaded: Loaded) -> None:
 
 
 def opened_audit_log(loaded: Loaded) -> AbstractContextManager[object]:
-    """Stays open while the server runs: whoever reads a pipe would take its end for that of the server.
+    """To be held while the server runs: whoever reads a pipe would take its end for that of the server.
 
     Raises `ConfigurationError`.
     """

@@ -12,7 +12,7 @@ import asyncio
 import http
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httptools
@@ -50,17 +50,17 @@ class RefusedHead(Exception):
 
 
 class PipelineFlow(FlowControl):
-    """Reads nothing more while requests wait for their turn, as each of them takes memory.
+    """Reads nothing more once there is enough: requests that wait for their turn, each of which takes memory.
 
     The one that is answered meanwhile has come completely.
     """
 
-    def __init__(self, transport: asyncio.Transport, waiting: Collection[object]) -> None:
+    def __init__(self, transport: asyncio.Transport, has_enough: Callable[[], bool]) -> None:
         super().__init__(transport)
-        self._waiting = waiting
+        self._has_enough = has_enough
 
     def resume_reading(self) -> None:
-        if not self._waiting:
+        if not self._has_enough():
             super().resume_reading()
 
 
@@ -85,7 +85,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         lingering = LingeringTransport(transport, self.loop, self._pace, self._expects_more, self._breaks_off)
         super().connection_made(lingering)
-        self.flow = PipelineFlow(lingering, self.pipeline)
+        self.flow = PipelineFlow(lingering, self._has_enough)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
@@ -101,8 +101,12 @@ class HttpProtocol(HttpToolsProtocol):
             self._answering.disconnected = not self._answering.response_complete
             self._answering.message_event.set()
 
+    def _has_enough(self) -> bool:
+        return bool(self.pipeline) or self._refusal is not None
+
     def _expects_more(self) -> bool:
-        return self._in_head or self._refusal is not None or (self.cycle is not None and self.cycle.more_body)
+        # Of what comes behind those that wait nothing is read.
+        return self._in_head or self._has_enough() or (self.cycle is not None and self.cycle.more_body)
 
     def _breaks_off(self) -> bool:
         cycle = self._answering
@@ -253,6 +257,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body:
             # What was asked before is done, and its answer is the last one.
             self.cycle.keep_alive = False
+            self.flow.pause_reading()
             return
         if self._has_answered():
             self.transport.close()

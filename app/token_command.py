@@ -99,7 +99,11 @@ def _new(arguments: argparse.Namespace) -> None:
             _show(f"{token}\n\nFor the access file:\n\n{text}")
         else:
             _keep(arguments.token_file, token)
-            _show(text)
+            try:
+                _show(text)
+            except RefusedCommand:
+                arguments.token_file.unlink()
+                raise
     else:
         _add(arguments.access_file, text, partial(_give, arguments.token_file, token))
     if not arguments.allow:
@@ -195,6 +199,8 @@ def _give(file: Path | None, token: str) -> None:
 
 
 def _show(text: str) -> None:
+    if sys.stdout is None:
+        raise RefusedCommand("What was made cannot be shown: the standard output is closed.")
     try:
         print(text, end="", flush=True)
     except OSError as error:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from app.audit import AuditLog
@@ -86,6 +87,18 @@ class TestFile:
             with running(tmp_path / "root", "--audit-log", str(pipe)) as server:
                 assert httpx.get(f"{server.native}/none").status_code == 404
         assert [json.loads(line)["status"] for line in text.result().splitlines()] == [404]
+
+    def test_a_file_that_was_moved_away_is_let_go(self, tmp_path: Path) -> None:
+        file = tmp_path / "audit.log"
+        with running(tmp_path / "root", "--audit-log", str(file)) as server:
+            httpx.get(f"{server.native}/none")
+            wait_until(file.read_text, "it is written to")
+            file.rename(tmp_path / "audit.1")
+            httpx.get(f"{server.native}/none")
+            wait_until(lambda: file.exists() and file.read_text(), "the next one is written to")
+            opened = [each.path for each in psutil.Process(server.process.pid).open_files()]
+        assert str(file) in opened
+        assert str(tmp_path / "audit.1") not in opened
 
     def test_so_does_a_standard_output_that_is_closed(self, tmp_path: Path) -> None:
         root = str(tmp_path / "root")

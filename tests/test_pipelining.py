@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from socket import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from socket import SHUT_RDWR, socket
 
 import httpx
 import psutil
@@ -73,6 +75,33 @@ def test_more_than_can_wait_are_left_without_an_answer_and_the_others_are_answer
     assert received.count(b"HTTP/1.1 200 OK\r\n") == WAITING_REQUESTS + 1
     assert received.count(b"HTTP/1.1 ") == WAITING_REQUESTS + 1
     assert "requests wait for their answers" in busy.log()
+
+
+@pytest.mark.parametrize("ahead", [WAITING_REQUESTS, 0], ids=["too many", "behind the last"])
+def test_the_last_answer_comes_whole_whatever_comes_behind_it(busy: Server, ahead: int) -> None:
+    """Nobody reads that, and it must neither cut the answer nor have it reset away."""
+    size = 25_000_000
+    (busy.root / "two").write_bytes(bytes(size))
+    last = head("GET", "/v1/artifacts/two", *(() if ahead else ("Connection: close",)))
+    behind = head("GET", "/version") * 3 + head("PUT", "/v1/artifacts/behind", "Content-Length: 250000000")
+
+    def send(connected: socket) -> None:
+        with suppress(ConnectionError):
+            connected.sendall(head("GET", "/version") * ahead + last + behind)
+            for _ in range(250):
+                connected.sendall(bytes(1_000_000))
+
+    with connection(busy.url) as connected, ThreadPoolExecutor(1) as others:
+        sent = others.submit(send, connected)
+        received = 0
+        with suppress(ConnectionResetError):  # once all has come
+            while data := connected.recv(1_000_000):
+                received += len(data)
+        with suppress(OSError):
+            connected.shutdown(SHUT_RDWR)
+        sent.result()
+    assert received > size
+    assert not (busy.root / "behind").exists()
 
 
 @pytest.mark.parametrize("complete", [1, 3])
