@@ -36,7 +36,7 @@ def opened(target: str) -> AbstractContextManager[object]:
     """
     if not target:
         return nullcontext()
-    file = _opened(target)
+    file = _File(target)
     if file.is_pipe():
         return closing(file)
     file.close()
@@ -54,7 +54,7 @@ class AuditLog:
         self._writer: threading.Thread | None = None
         if self.enabled:
             self._writer = threading.Thread(
-                target=self._write_lines, args=(_opened(target),), name="audit", daemon=True
+                target=self._write_lines, args=(_File(target),), name="audit", daemon=True
             )
             self._writer.start()
 
@@ -105,10 +105,6 @@ class AuditLog:
             self._lost.add(stands_for, f"they cannot be written ({error.strerror})")
 
 
-def _opened(target: str) -> _File:
-    return _File(None if target == STANDARD_OUTPUT else target)
-
-
 def _line(record: Mapping[str, Any]) -> str:
     return json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **record})
 
@@ -140,9 +136,9 @@ class _Losses:
 class _File:
     """The end of a file, which is opened again when somebody has moved it away."""
 
-    def __init__(self, path: str | None) -> None:
-        """`path`: None for the standard output. Raises `OSError`, as the methods do."""
-        self._path = path
+    def __init__(self, target: str) -> None:
+        """`target`: a path, or `STANDARD_OUTPUT`. Raises `OSError`, as the methods do."""
+        self._path = None if target == STANDARD_OUTPUT else target
         self._descriptor = self._open()
         self._in_line = self._ends_in_line()
 

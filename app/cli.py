@@ -115,13 +115,12 @@ def _serve(loaded: config.Loaded) -> int:
             partial(open_app, settings.model_dump() | {"default_artifact_root": root}),
             factory=True,
             loop="uvloop",
-            # It takes whatever makes a protocol, and says that it takes classes.
             http=partial(
                 HttpProtocol,
                 max_target=settings.max_target_size,
                 max_head=settings.max_header_size,
                 pace=Pace(settings.min_transfer_rate, settings.transfer_patience),
-            ),  # type: ignore[arg-type]
+            ),  # type: ignore[arg-type]  # it takes whatever makes a protocol, and says that it takes classes
             ws="none",
             workers=settings.workers,
             access_log=settings.access_log,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -135,20 +135,24 @@ def _surround(
     if origins:
         # Before anybody is asked for credentials, which a browser's own question does not have.
         app.add_middleware(Cors, origins=origins)
-    app.add_middleware(Hosts, allowed=_hosts(settings, identities), origins=origins)
+    hosts = names(settings.allowed_hosts)
+    app.add_middleware(
+        Hosts,
+        allowed=hosts or [ANY_ADDRESS, "localhost", settings.host],
+        judged=lambda: bool(hosts) or _could_be_led_here(identities),
+        origins=origins,
+    )
     app.add_middleware(Visits, audit=audit, public=public_paths(settings.static_prefix))
     app.add_middleware(Forwarded, trusted=settings.forwarded_allow_ips)
 
 
-def _hosts(settings: Settings, identities: Identities) -> Callable[[], list[str] | None]:
-    """Tells by which host names the server may be called now; None for any.
+def _could_be_led_here(identities: Identities) -> bool:
+    """Whether a page that has its own name mean this server would get something from it.
 
-    A page that has its own name mean this server gets nothing from it without a credential, so names
-    matter where none is asked for, or where the address that asks is one: that of a trusted proxy.
+    It has no credential, so where none is asked for, or where the address that asks is one: that of a
+    trusted proxy.
     """
-    given = names(settings.allowed_hosts)
-    own = [ANY_ADDRESS, "localhost", settings.host]
-    return lambda: given or (None if identities.required and not identities.headers else own)
+    return not identities.required or bool(identities.headers)
 
 
 async def _sweep(storage: Storage, threads: StorageThreads, interval: float) -> None:

@@ -81,8 +81,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._max_head = max_head
         self._pace = pace
 
-    # asyncio's own type is wider than what uvicorn takes.
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(  # type: ignore[override]  # uvicorn's own takes less than asyncio's says, too
+        self, transport: asyncio.Transport
+    ) -> None:
         lingering = LingeringTransport(transport, self.loop, self._pace, self._expects_more, self._breaks_off)
         super().connection_made(lingering)
         self.flow = PipelineFlow(lingering, self._has_enough)

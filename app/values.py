@@ -75,22 +75,26 @@ def addresses(value: str) -> str:
 
 
 def host_names(value: str) -> str:
-    for name in names(value):
-        if not _HOST.fullmatch(name):
-            raise ValueError(
-                f"{without_password(name)!r} is no host name; give names without scheme and port, such as "
-                "ml.example.com, *.example.com or [::1]"
-            )
-    return value
+    return _each(
+        value,
+        _HOST,
+        "is no host name; give names without scheme and port, such as ml.example.com, *.example.com or [::1]",
+    )
 
 
 def origins(value: str) -> str:
-    for origin in names(value):
-        if not _ORIGIN.fullmatch(origin):
-            raise ValueError(
-                f"{without_password(origin)!r} is no origin as browsers send it; give scheme, host and port "
-                "alone, in lower case, such as https://app.example.com"
-            )
+    return _each(
+        value,
+        _ORIGIN,
+        "is no origin as browsers send it; give scheme, host and port alone, in lower case, such as "
+        "https://app.example.com",
+    )
+
+
+def _each(value: str, pattern: re.Pattern[str], otherwise: str) -> str:
+    for name in names(value):
+        if not pattern.fullmatch(name):
+            raise ValueError(f"{without_password(name)!r} {otherwise}")
     return value
 
 

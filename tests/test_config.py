@@ -232,7 +232,7 @@ def test_settings_do_not_change_any_more() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         settings.port = 1  # type: ignore[misc]
     with pytest.raises(ValidationError, match="unknown"):
-        settings_class()(unknown=1)  # type: ignore[call-arg]
+        settings_class()(unknown=1)  # type: ignore[call-arg]  # which is what is tried
 
 
 def test_a_server_process_gets_the_same_settings() -> None:

@@ -17,8 +17,6 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 _STATIC = Path(fastapi_offline.__file__).with_name("static")
-
-
 _INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 

@@ -27,7 +27,7 @@ class Forwarded:
             named = any(name == b"x-forwarded-for" for name, _ in scope["headers"])
             scope[_PEER] = peer
             scope[_PROXIED] = named and peer in self._rewritten.trusted_hosts
-        await self._rewritten(scope, receive, send)  # type: ignore[arg-type]  # as above
+        await self._rewritten(scope, receive, send)  # type: ignore[arg-type]  # the types again
 
 
 def peer_of(scope: Scope) -> str | None:

@@ -26,10 +26,16 @@ _CREDENTIALS = {
 class Hosts:
     """Lets only those requests in that are for this server, and that no foreign page has made."""
 
-    def __init__(self, app: ASGIApp, allowed: Callable[[], list[str] | None], origins: list[str]) -> None:
-        """`allowed`: gives the host names, None for any. `origins`: whose pages may change artifacts."""
+    def __init__(
+        self, app: ASGIApp, allowed: list[str], judged: Callable[[], bool], origins: list[str]
+    ) -> None:
+        """`allowed`: the host names, which are all that are served while `judged` says so.
+
+        `origins`: whose pages may change artifacts.
+        """
         self._app = app
-        self._allowed = allowed
+        self._allowed = [name.lower().rstrip(".") for name in allowed]
+        self._judged = judged
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,11 +57,10 @@ class Hosts:
 
     def _require_own(self, host: str) -> None:
         """Else a page could have its own name mean this server, and read it as its own (DNS rebinding)."""
-        names = self._allowed()
-        if names is None:
+        if not self._judged():
             return
         name = _name(host)
-        if name is None or not any(_fits(name, allowed.lower().rstrip(".")) for allowed in names):
+        if name is None or not any(_fits(name, allowed) for allowed in self._allowed):
             raise MisdirectedRequest(
                 f"The host {host[:100]!a} is not served here; who runs this server can add it to "
                 "--allowed-hosts."

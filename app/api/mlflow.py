@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
@@ -36,6 +36,8 @@ _COMPLETION = 32
 """So many times larger may the body be that completes an upload: MLflow's client gives back what it was
 given for each of up to 10 000 parts, long URLs included."""
 _SECRET = {"Cache-Control": "no-store"}
+
+Step = TypeVar("Step", MultipartCreate, MultipartComplete, MultipartAbort)
 
 
 def router(
@@ -120,13 +122,18 @@ def router(
             "summary": f"Multipart upload straight to storage: {step}",
         }
 
+    async def asked(request: Request, model: type[Step], limit: int) -> tuple[ArtifactPath, Step]:
+        """The artifact that is meant, and the body, which is read once the caller may upload there."""
+        directory = _directory(request, "directory")
+        direct.judge(request, directory)
+        body = await read_json(request, model, limit, pace)
+        return _named(directory, body.path), body
+
     @routes.post(**multipart("create", MultipartCreate, MultipartCreated))
     async def multipart_create(request: Request) -> Response:
         """One secret URL for each part. The client puts the parts there, and completes the upload here."""
-        directory = _directory(request, "directory")
-        direct.judge(request, directory)
-        body = await read_json(request, MultipartCreate, max_json, pace)
-        upload_id, urls = await direct.begin(request, _named(directory, body.path), body.num_parts)
+        path, body = await asked(request, MultipartCreate, max_json)
+        upload_id, urls = await direct.begin(request, path, body.num_parts)
         credentials = [MultipartCredential(url=url, part_number=number) for number, url in enumerate(urls, 1)]
         created = MultipartCreated(upload_id=upload_id, credentials=credentials)
         # Megabytes for thousands of parts, so not on the event loop.
@@ -135,19 +142,15 @@ def router(
 
     @routes.post(**multipart("complete", MultipartComplete, openapi.Empty))
     async def multipart_complete(request: Request) -> Response:
-        directory = _directory(request, "directory")
-        direct.judge(request, directory)
-        body = await read_json(request, MultipartComplete, max_completion, pace)
+        path, body = await asked(request, MultipartComplete, max_completion)
         parts = [UploadedPart(part.part_number, part.etag) for part in body.parts]
-        await direct.complete(request, _named(directory, body.path), body.upload_id, parts)
+        await direct.complete(request, path, body.upload_id, parts)
         return JSONResponse({})
 
     @routes.post(**multipart("abort", MultipartAbort, openapi.Empty))
     async def multipart_abort(request: Request) -> Response:
-        directory = _directory(request, "directory")
-        direct.judge(request, directory)
-        body = await read_json(request, MultipartAbort, max_json, pace)
-        await direct.abort(request, _named(directory, body.path), body.upload_id)
+        path, body = await asked(request, MultipartAbort, max_json)
+        await direct.abort(request, path, body.upload_id)
         return JSONResponse({})
 
     @routes.get(

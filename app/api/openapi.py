@@ -210,8 +210,7 @@ def install(app: FastAPI) -> None:
         assert app.openapi_schema is not None
         return app.openapi_schema
 
-    # As FastAPI documents it.
-    app.openapi = document  # type: ignore[method-assign]
+    app.openapi = document  # type: ignore[method-assign]  # as FastAPI documents it
 
 
 def _complete(document: dict[str, Any]) -> None:

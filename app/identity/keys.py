@@ -102,37 +102,37 @@ class FetchedKeys:
         return moment is None or self._clock() - moment >= seconds
 
     async def _refresh(self) -> None:
-        expired = None
-        while expired != self._expired:  # else what was asked for before is not good enough
-            expired = self._expired
-            self._begin_refresh()
-            if self._fetching is not None:
-                # A caller who goes away does not take the keys from the others.
-                await asyncio.shield(self._fetching)
+        self._begin_refresh()
+        if self._fetching is not None:
+            # A caller who goes away does not take the keys from the others.
+            await asyncio.shield(self._fetching)
 
     def _begin_refresh(self) -> None:
         if self._fetching is None and self._is_older(self._tried, COOLDOWN_SECONDS):
             self._fetching = asyncio.create_task(self._fetch())
 
     async def _fetch(self) -> None:
-        expired = self._expired
+        keys = expired = None
         try:
-            keys = await asyncio.to_thread(self._get)
-        except (jwt.PyJWTError, ValueError, OSError, RecursionError) as error:
-            logger.error("Could not fetch the keys of an issuer: %s", error)
-        else:
-            self._keys = keys
-            self._fetched = self._clock()
+            while expired != self._expired:  # an answer from before may have what was withdrawn since
+                expired = self._expired
+                keys = await asyncio.to_thread(self._get)
         finally:
             self._tried = self._clock()
             self._fetching = None
-            if self._expired != expired:
-                self.expire()  # it was asked before, and may have answered with what was withdrawn since
+        if keys is not None:
+            self._keys = keys
+            self._fetched = self._clock()
 
-    def _get(self) -> list[SigningKey]:
-        keys = _signing_keys(fetch_json(self._find_url()))
-        if not keys:
-            raise ValueError("it has no keys for signatures")
+    def _get(self) -> list[SigningKey] | None:
+        """What the issuer publishes now; None if that cannot be had."""
+        try:
+            keys = _signing_keys(fetch_json(self._find_url()))
+            if not keys:
+                raise ValueError("it has no keys for signatures")
+        except (jwt.PyJWTError, ValueError, OSError, RecursionError) as error:
+            logger.error("Could not fetch the keys of an issuer: %s", error)
+            return None
         return keys
 
 

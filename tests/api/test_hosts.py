@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import httpx
 import pytest
@@ -37,7 +38,7 @@ def asked(
     path: str = "/",
 ) -> int:
     """The status with which a server of these host names answers."""
-    hosts = Hosts(inner, lambda: allowed, list(origins))
+    hosts = Hosts(inner, allowed or [], lambda: allowed is not None, list(origins))
     layers = Forwarded(Visits(hosts, AuditLog(""), PUBLIC), "127.0.0.1")
     statuses: list[int] = []
 
@@ -59,6 +60,10 @@ def asked(
     }
     asyncio.run(layers(scope, receive, send))
     return statuses[0]
+
+
+def until_written(audit: Path, text: str) -> None:
+    wait_until(lambda: text in audit.read_text(), "it is written down")
 
 
 class TestNames:
@@ -228,7 +233,7 @@ class TestWithAnAccessFile:
         preflight = client.options(url, headers=question)
         assert preflight.status_code == 200
         audit = known.log_file.with_name("audit.log")
-        wait_until(lambda: '"preflight"' in audit.read_text(), "it is written down")
+        until_written(audit, '"preflight"')
         assert preflight.headers["access-control-allow-origin"] == FRIEND
         assert "PUT" in preflight.headers["access-control-allow-methods"]
         assert "access-control-allow-credentials" not in preflight.headers
@@ -285,10 +290,7 @@ class TestCredentialsInTheQuery:
                 assert told(got) == BAD
                 assert "Authorization header" in got.json()["message"]
                 assert "canary-4711" not in got.text
-                wait_until(
-                    lambda got=got: got.headers["x-request-id"] in audit.read_text(),  # type: ignore[misc]
-                    "it was written down",
-                )
+                until_written(audit, got.headers["x-request-id"])
         assert "canary" not in known.log()
         assert "canary" not in audit.read_text()
         assert {line["status"] for line in audited(audit)} >= {400}

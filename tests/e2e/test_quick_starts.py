@@ -91,7 +91,9 @@ def test_with_docker_compose() -> None:
     assert "Nothing has to be set" in before.splitlines()[-2]
     commands, promise = text.split("```", 1)
     command, token = commands.split("\n", 1)
-    profiles, action = re.fullmatch(r"((?:--profile \w+ )*)(.+)", command).groups()  # type: ignore[union-attr]
+    parts = re.fullmatch(r"((?:--profile \w+ )*)(.+)", command)
+    assert parts is not None
+    profiles, action = parts.groups()
     verb, *flags = shlex.split(action)
     known = subprocess.check_output([installed("docker-compose"), verb, "--help"], text=True)
     assert verb == "up"

@@ -83,7 +83,7 @@ def test_hosts_and_origins_are_accepted_or_refused(host: str, given_origins: lis
     async def nothing(*_: object) -> None: ...
 
     begin(scope, None)
-    layer = Hosts(nothing, lambda: ["h"], [])
+    layer = Hosts(nothing, ["h"], lambda: True, [])
     passed = not isinstance(_raised(lambda: layer._judge(scope, Headers(scope=scope))), ArtifactError)
     if passed:
         assert re.fullmatch(r"h\.*(:\d*)?", host, re.IGNORECASE | re.ASCII), host

@@ -255,7 +255,7 @@ def test_17_foreign_keys_on_s3_are_left_out_with_a_warning_and_out_of_reach(
     ):
         for key in (*foreign, "d/", "d/marker/", "d/file"):
             client.put_object(Bucket=second_bucket, Key=f"root/{key}", Body=b"x")
-        place = Place(second_store, second_bucket, client, None, None)  # type: ignore[arg-type]
+        place = Place(second_store, second_bucket, client, None, None)  # type: ignore[arg-type]  # nothing stands between
         with unchanged(place):
             assert asker.listed() == ["d"]
             # What is below it has names that no artifact has, but it is somebody's directory.

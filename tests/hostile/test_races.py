@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 
@@ -83,7 +84,7 @@ def test_49_of_completion_and_abort_one_wins(presigning: Server, place: Place, c
         for number in range(8):
             upload = Multipart(presigning, client, "forty-nine", f"{number}", 1)
             parts = upload.send(b"whole")
-            race: list[Callable[[], httpx.Response]] = [lambda u=upload, p=parts: u.complete(p), upload.abort]  # type: ignore[misc]
+            race: list[Callable[[], httpx.Response]] = [partial(upload.complete, parts), upload.abort]
             running = [pool.submit(each) for each in (race if number % 2 else race[::-1])]
             answers = [each.result().status_code for each in running]
             completed, aborted = answers if number % 2 else answers[::-1]

@@ -103,7 +103,7 @@ def test_what_the_issuer_said_before_the_keys_expired_has_expired_too(
     answered, goes_on = threading.Event(), threading.Event()
     fetched = keys._get
 
-    def late() -> list[SigningKey]:
+    def late() -> list[SigningKey] | None:
         found = fetched()
         answered.set()
         assert goes_on.wait(20)
