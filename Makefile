@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN := .venv
 DEV := .venv-dev
 
-.PHONY: run test check lint types layers coverage format fuzz sbom audit lock memory clean
+.PHONY: run test check lint types layers coverage format fuzz chaos sbom audit lock memory clean
 
 run: $(RUN)/installed
 	$(RUN)/bin/artifact-proxy $(ARGS)
@@ -37,6 +37,10 @@ format: $(DEV)/installed
 fuzz: $(DEV)/installed
 	FUZZ=long $(DEV)/bin/python -m pytest -n 2 --timeout 7200 tests/fuzz
 
+# Kills servers under load for minutes, and checks all that they have answered; see tests/chaos/__main__.py.
+chaos: $(DEV)/installed
+	$(DEV)/bin/python -m tests.chaos $(ARGS)
+
 # What the server is made of, with hashes, in the words of CycloneDX.
 sbom: $(DEV)/installed
 	mkdir -p build
@@ -57,9 +61,9 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 
 # The server's own dependencies, then what builds it, then what tests it.
 lock: $(DEV)/installed
-	$(DEV)/bin/$(LOCK) pyproject.toml --extra s3 --output-file requirements.lock
+	$(DEV)/bin/$(LOCK) pyproject.toml --extra s3 --extra otel --output-file requirements.lock
 	$(DEV)/bin/$(LOCK) --group build --constraint requirements.lock --output-file requirements-build.lock
-	$(DEV)/bin/$(LOCK) pyproject.toml --extra s3 --group dev --constraint requirements.lock \
+	$(DEV)/bin/$(LOCK) pyproject.toml --extra s3 --extra otel --group dev --constraint requirements.lock \
 		--constraint requirements-build.lock --output-file requirements-dev.lock
 
 $(RUN)/installed: requirements.lock requirements-build.lock

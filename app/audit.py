@@ -18,6 +18,8 @@ from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Any
 
+from app import metrics
+
 logger = logging.getLogger(__name__)
 
 STANDARD_OUTPUT = "-"
@@ -27,6 +29,7 @@ _COMPLAINT_SECONDS = 60
 _CLOSE_SECONDS = 5
 _OWNER_AND_GROUP = 0o640
 _TOO_FAST = "they come faster than they can be written"
+_LOST = metrics.LOST_LINES.labels("audit")
 
 
 def opened(target: str) -> AbstractContextManager[object]:
@@ -89,20 +92,22 @@ class AuditLog:
     def _write_lines(self, file: _File) -> None:
         while (line := self._lines.get()) is not None:
             self._tell_losses(file)
-            self._write_line(file, line, 1)
+            self._write_line(file, line)
         self._tell_losses(file)
         file.close()
 
     def _tell_losses(self, file: _File) -> None:
         lines = self._lost.take()
         if lines:
-            self._write_line(file, _line({"event": "lost", "lines": lines}), lines)
+            self._write_line(file, _line({"event": "lost", "lines": lines}), tells_of=lines)
 
-    def _write_line(self, file: _File, line: str, stands_for: int) -> None:
+    def _write_line(self, file: _File, line: str, *, tells_of: int = 0) -> None:
+        """`tells_of`: how many lines were lost before, where that is what it says."""
         try:
             file.write(line.encode("ascii"))
         except OSError as error:
-            self._lost.add(stands_for, f"they cannot be written ({error.strerror})")
+            why = f"they cannot be written ({error.strerror})"
+            self._lost.add(tells_of or 1, why, known=tells_of > 0)
 
 
 def _line(record: Mapping[str, Any]) -> str:
@@ -117,7 +122,10 @@ class _Losses:
         self._lines = 0
         self._told = -math.inf
 
-    def add(self, lines: int, why: str) -> None:
+    def add(self, lines: int, why: str, *, known: bool = False) -> None:
+        """`known`: that they are lost was counted before, and could not be told."""
+        if not known:
+            _LOST.inc(lines)
         with self._lock:
             self._lines += lines
             now = time.monotonic()

@@ -7,30 +7,27 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
-from contextlib import closing, suppress
-from copy import deepcopy
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
 import uvicorn
 from pydantic.fields import FieldInfo
-from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
-from app import __version__, config, token_command
+from app import __version__, config, descriptors, logs, token_command
 from app.api.headers import SECURITY_HEADERS
 from app.api.pace import Pace
+from app.connections import Connections, CountedProtocol
 from app.errors import ArtifactError
 from app.fields import known_as
 from app.main import open_app
-from app.preparation import open_fit, opened_audit_log, prepared_root, require_guarded
-from app.protocol import HttpProtocol
+from app.preparation import open_fit, opened_audit_log, prepared_root, require_guarded, require_traceable
+from app.server import Patience, Server
 from app.settings import Settings, settings_class
+from app.supervisor import Supervisor
 
 _BACKLOG = 2048
-_HUNG_SECONDS = 30
-"""A worker that is silent for so long is replaced; a busy one must not be taken for it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,78 +105,75 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
 def _serve(loaded: config.Loaded) -> int:
     settings = loaded.settings
     require_guarded(loaded)
+    require_traceable()
     with opened_audit_log(loaded), _listen(settings) as listener:
         root = prepared_root(loaded)
         print(f"artifact-proxy {__version__} serves {root} at {_url(listener, settings)}", flush=True)
-        server_config = uvicorn.Config(
-            partial(open_app, settings.model_dump() | {"default_artifact_root": root}),
-            factory=True,
-            loop="uvloop",
-            http=partial(
-                HttpProtocol,
-                max_target=settings.max_target_size,
-                max_head=settings.max_header_size,
-                pace=Pace(settings.min_transfer_rate, settings.transfer_patience),
-            ),  # type: ignore[arg-type]  # it takes whatever makes a protocol, and says that it takes classes
-            ws="none",
-            workers=settings.workers,
-            access_log=settings.access_log,
-            log_config=_log_config(),
-            timeout_keep_alive=settings.keep_alive,
-            timeout_worker_healthcheck=_HUNG_SECONDS,
-            server_header=False,
-            proxy_headers=False,  # `app.api.forwarded` does that
-            headers=[*SECURITY_HEADERS.items()],
-        )
-        return _run(server_config, listener)
+        with _signals_held():
+            return _run(loaded, _server_config(settings, root), listener)
 
 
-class _Supervisor(Multiprocess):
-    def handle_signals(self) -> None:
-        """Takes the signal to reload as well, which is blocked here so that it is in new workers."""
-        if signal.SIGHUP in signal.sigpending():
-            signal.sigwait({signal.SIGHUP})
-            self.handle_hup()
-        super().handle_signals()
+def _server_config(settings: Settings, root: str) -> uvicorn.Config:
+    wanted = {"transfers": settings.max_transfers, "connections": settings.max_connections}
+    shares = descriptors.shares(descriptors.raise_limit(), threads=settings.storage_threads, **wanted)
+    effective = {"default_artifact_root": root, "max_transfers": shares.transfers}
+    server_config = uvicorn.Config(
+        partial(open_app, settings.model_dump() | effective),
+        factory=True,
+        loop="uvloop",
+        http=partial(
+            CountedProtocol,
+            connections=Connections(shares.connections, settings.static_prefix),
+            max_target=settings.max_target_size,
+            max_head=settings.max_header_size,
+            pace=Pace(settings.min_transfer_rate, settings.transfer_patience),
+        ),  # type: ignore[arg-type]  # it takes whatever makes a protocol, and says that it takes classes
+        ws="none",
+        workers=settings.workers,
+        access_log=False,  # `app.api.records` does that
+        log_config=logs.configuration(settings.log_format),
+        timeout_keep_alive=settings.keep_alive,
+        server_header=False,
+        date_header=False,  # its is that of the head of a request; see `app.api.visits`, `app.refusal`
+        proxy_headers=False,  # `app.api.forwarded` does that
+        headers=[*SECURITY_HEADERS.items()],
+    )
+    shares.tell(**wanted)  # only now there is a log
+    return server_config
 
-    def handle_hup(self) -> None:
-        """Has each worker reload, where uvicorn would replace it and cut its transfers."""
-        for process in self.processes:
-            if process.pid is not None:
-                with suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGHUP)
 
-
-def _run(server_config: uvicorn.Config, listener: socket.socket) -> int:
-    """Serves until a signal ends it; gives the exit status."""
-    # Until there is somebody to handle it, a signal to reload waits; workers inherit that.
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Until there is a server to take them. The threads and processes that are made in it inherit that."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    if server_config.workers > 1:
-        supervisor = _Supervisor(server_config, sockets=[listener])
-        supervisor.run()
-        return int(any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes))
-    # uvicorn shuts down in order at either signal, then raises it again.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    server = uvicorn.Server(server_config)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGINT, signal.SIGTERM})
     try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _run(loaded: config.Loaded, server_config: uvicorn.Config, listener: socket.socket) -> int:
+    """Serves until a signal ends it; gives the exit status."""
+    patience = Patience(loaded.settings.drain_delay, loaded.settings.drain_timeout)
+    if server_config.workers == 1:
+        server = Server(server_config, patience)
         server.run([listener])
-    except KeyboardInterrupt:
-        return 0
-    return 0 if server.started else 1
+        return 0 if server.started else 1
+    try:
+        supervisor = Supervisor(server_config, listener, patience)
+    except OSError as error:
+        raise loaded.refused(
+            "workers",
+            f"several need a directory for what they count together ({error.strerror}); set TMPDIR to one",
+        ) from None
+    return supervisor.run()
 
 
 def _url(listener: socket.socket, settings: Settings) -> str:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}{settings.static_prefix}"
-
-
-def _log_config() -> dict[str, Any]:
-    """uvicorn's own, in which our loggers write like its."""
-    configuration = deepcopy(uvicorn.config.LOGGING_CONFIG)
-    configuration["loggers"]["app"] = {"handlers": ["default"], "level": "INFO"}
-    return configuration
 
 
 def _check(loaded: config.Loaded) -> int:

@@ -4,38 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
 
-from app import __version__, malloc
+from app import __version__, malloc, tracing
 from app.api import artifacts, docs, mlflow, openapi, problems, system
 from app.api.access import Access
+from app.api.admission import Admission
 from app.api.authentication import Authentication
 from app.api.cors import Cors
 from app.api.direct import DirectGateway
+from app.api.drain import Drain
 from app.api.forwarded import Forwarded
 from app.api.gateway import Gateway
 from app.api.hosts import ANY_ADDRESS, Hosts
 from app.api.limits import Limits
+from app.api.measurements import measure
 from app.api.pace import Pace
 from app.api.quotas import Quotas
+from app.api.readiness import Readiness
+from app.api.records import auditing, log_access
+from app.api.server_spans import ServerSpans
 from app.api.target import RawTarget
 from app.api.threads import StorageThreads, finished
-from app.api.visits import Visits, public_paths
+from app.api.visits import Observer, Visits, public_paths
 from app.audit import AuditLog
+from app.errors import ArtifactError
 from app.identity.identities import Identities
 from app.reload import reloading
 from app.settings import Settings, settings_class
 from app.storage import registry
 from app.storage.base import Storage
+from app.storage.observed import ObservedStorage
 from app.values import names, quotas_of
 
 logger = logging.getLogger(__name__)
 
 _QUOTA_SECONDS = 60
+_READINESS_SECONDS = 15
 
 
 def open_storage(settings: Settings, *, prepare: bool) -> Storage:
@@ -62,24 +71,33 @@ def open_app(values: Mapping[str, Any]) -> FastAPI:
 
 def create_app(settings: Settings, storage: Storage) -> FastAPI:
     """The application over `storage`, which it closes when it ends. Raises `InvalidAccessFile`, `OSError`."""
+    storage = ObservedStorage(storage)
     identities = Identities(settings.access_file)
     audit = AuditLog(settings.audit_log)
-    threads = StorageThreads(settings.storage_threads)
+    traced = tracing.opened()
+    threads = StorageThreads(settings.storage_threads, settings.admission_timeout)
     access = Access(read_only=settings.read_only, no_delete=settings.no_delete)
     limits = Limits(
-        transfers=settings.max_transfers,
         transfers_per_identity=settings.max_transfers_per_identity,
         requests_per_second=settings.max_requests_per_second,
     )
-    direct = DirectGateway(storage, threads, access, limits, storage.direct if settings.presign else None)
+    admission = Admission(
+        limits,
+        places=settings.max_transfers,
+        memory=settings.transfer_memory,
+        patience=settings.admission_timeout,
+    )
+    direct = DirectGateway(storage, threads, access, admission, storage.direct if settings.presign else None)
     quotas = Quotas(quotas_of(settings.quotas), storage.usage, threads)
+    drain = Drain()
+    readiness = Readiness(storage, drain)
     pace = Pace(settings.min_transfer_rate, settings.transfer_patience)
     gateway = Gateway(
         storage,
         threads,
         access,
         direct,
-        limits,
+        admission,
         quotas,
         max_size=settings.max_artifact_size,
         pace=pace,
@@ -93,15 +111,18 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
         tasks = [
             asyncio.create_task(_sweep(storage, threads, interval)),
             asyncio.create_task(quotas.keep_measured(_QUOTA_SECONDS)),
+            asyncio.create_task(readiness.keep_made(_READINESS_SECONDS)),
         ]
         with reloading(identities, audit):
             yield
         for task in tasks:
             task.cancel()
             await finished(task)
+        if traced:
+            await asyncio.to_thread(traced.close)
+        audit.close()  # first: what follows may hang with the storage
         threads.close()
         storage.close()
-        audit.close()
 
     app = FastAPI(
         title="artifact-proxy",
@@ -109,10 +130,12 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
         summary="Artifacts over HTTP, for MLflow clients and all others",
         lifespan=lifespan,
         redirect_slashes=False,
+        # Its spans tell paths and queries. See `app.tracing` and `app.metrics`.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(system.router(direct=direct.enabled))
+    app.include_router(system.router(readiness, direct=direct.enabled))
     app.include_router(artifacts.router(gateway))
     for name_prefix in mlflow.PREFIXES:
         app.include_router(
@@ -121,12 +144,19 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
     docs.install(app)
     openapi.install(app)
     problems.install(app)
-    _surround(app, settings, identities, audit, limits)
+    app.state.drain = drain
+    observers = [auditing(audit), measure, *([log_access] if settings.access_log else [])]
+    _surround(app, settings, identities, limits, observers, traced)
     return app
 
 
 def _surround(
-    app: FastAPI, settings: Settings, identities: Identities, audit: AuditLog, limits: Limits
+    app: FastAPI,
+    settings: Settings,
+    identities: Identities,
+    limits: Limits,
+    observers: Sequence[Observer],
+    traced: tracing.Tracing | None,
 ) -> None:
     """The layers that every request passes, from the innermost to the outermost."""
     origins = names(settings.cors_allowed_origins)
@@ -142,7 +172,9 @@ def _surround(
         judged=lambda: bool(hosts) or _could_be_led_here(identities),
         origins=origins,
     )
-    app.add_middleware(Visits, audit=audit, public=public_paths(settings.static_prefix))
+    app.add_middleware(Visits, public=public_paths(settings.static_prefix), observers=observers)
+    if traced:
+        app.add_middleware(ServerSpans, tracing=traced)
     app.add_middleware(Forwarded, trusted=settings.forwarded_allow_ips)
 
 
@@ -162,6 +194,9 @@ async def _sweep(storage: Storage, threads: StorageThreads, interval: float) -> 
             swept = await threads.run(storage.sweep)
             if swept:
                 logger.info("Removed %d uploads that nobody had finished.", swept)
+        except ArtifactError as error:
+            message = "Could not look for unfinished uploads; will try again: %s Cause: %s"
+            logger.warning(message, error, error.__cause__)
         except Exception:
             logger.exception("Could not look for unfinished uploads; will try again.")
         await asyncio.sleep(interval)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, closing
 
-from app import audit
-from app.config import Loaded, flag_name
+from app import audit, tracing
+from app.config import ConfigurationError, Loaded, flag_name
 from app.errors import ArtifactError
 from app.fields import RefusedSetting, is_loopback
 from app.identity.access_file import InvalidAccessFile
@@ -34,6 +34,14 @@ def require_guarded(loaded: Loaded) -> None:
             "(`artifact-proxy token new NAME --allow all: --access-file FILE` makes one), or say "
             "--insecure-no-auth",
         )
+
+
+def require_traceable() -> None:
+    """Raises `ConfigurationError` where the variables of OpenTelemetry ask for what cannot be had."""
+    try:
+        tracing.judge()
+    except tracing.RefusedTracing as error:
+        raise ConfigurationError(f"{error}.") from None
 
 
 def opened_audit_log(loaded: Loaded) -> AbstractContextManager[object]:

@@ -9,22 +9,23 @@ framing through that others on the way may read otherwise. Its errors are made o
 from __future__ import annotations
 
 import asyncio
-import http
-import json
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.api.headers import DEFAULT_POLICY
 from app.api.pace import Pace
+from app.api.visit import new_request_id
 from app.linger import LingeringTransport
+from app.refusal import MALFORMED, Refusal, not_implemented
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application
+    from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 
 DISCARD_SECONDS = 30.0
 """For so long the rest of a body is read that nobody wants any more, so that the connection may stay."""
@@ -35,14 +36,6 @@ WAITING_REQUESTS = 100
 _REQUEST_LINE = re.compile(rb"(?:\A|\n)(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) \S+ HTTP/1\.[01]\r?\n")
 _KNOWN_METHODS = {b"GET", b"HEAD", b"PUT", b"POST", b"DELETE", b"OPTIONS", b"TRACE", b"PATCH"}
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
-
-
-class Refusal(NamedTuple):
-    status: int
-    message: str
-
-
-MALFORMED = Refusal(400, "This is not valid HTTP/1.1; the connection is closed.")
 
 
 class RefusedHead(Exception):
@@ -90,7 +83,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, partial(_cancellable, app))
         self.flow.resume_reading()  # of the last one that waited there may be more to come
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -131,7 +124,7 @@ class HttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserInvalidMethodError:
             line = _REQUEST_LINE.search(data)
             unknown = line is not None and line["method"] not in _KNOWN_METHODS
-            self._refuse(_not_implemented(line["method"]) if line and unknown else MALFORMED)
+            self._refuse(not_implemented(line["method"]) if line and unknown else MALFORMED)
         except httptools.HttpParserError:
             self._refuse(self._refusal or MALFORMED)
         else:
@@ -148,7 +141,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Starts the request anew without `Upgrade`, which a server may ignore (RFC 9110, 7.8)."""
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self._refuse(_not_implemented(method))
+            self._refuse(not_implemented(method))
             return
         lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
         lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
@@ -246,10 +239,13 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, refusal: Refusal) -> None:
         """Answers before there is a request, in the form of all our errors, and closes."""
         self._refusal = refusal
-        status, message = refusal
         peer = self.client[0] if self.client else "?"
-        phrase = http.HTTPStatus(status).phrase
-        self.logger.warning("Refused what came from %s (%d %s): %s", peer, status, phrase, message)
+        request_id = new_request_id()
+        self.logger.warning(
+            "Refused what came from %s (%d %s): %s",
+            *(peer, refusal.status, refusal.phrase, refusal.message),
+            extra={"request_id": request_id},
+        )
         if self.pipeline and self.cycle.more_body:
             # It waits for its turn, which never comes.
             self.pipeline.popleft()
@@ -263,19 +259,16 @@ class HttpProtocol(HttpToolsProtocol):
         if self._has_answered():
             self.transport.close()
             return
-        code = "NOT_IMPLEMENTED" if status == 501 else "MALFORMED_REQUEST"
-        body = json.dumps({"error_code": code, "message": message}).encode()
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-security-policy", DEFAULT_POLICY.encode()),
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"connection", b"close"),
-        ]
-        lines = [b"%b: %b\r\n" % header for header in headers]
-        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
+        self.transport.write(refusal.answer(request_id, self.server_state.default_headers))
         self.transport.close()
 
 
-def _not_implemented(method: bytes) -> Refusal:
-    return Refusal(501, f"The method {method.decode('ascii')[:20]!r} is not implemented here.")
+async def _cancellable(
+    app: ASGI3Application, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+) -> None:
+    """Calls `app`, which is cancelled when the server ends and has cut its connection.
+
+    uvicorn would take that for a fault of it.
+    """
+    with suppress(asyncio.CancelledError):
+        await app(scope, receive, send)

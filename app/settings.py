@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Field, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -93,8 +93,25 @@ class Settings(BaseSettings):
     max_transfers: int = Field(
         512,
         ge=0,
-        description="Uploads, downloads, listings and deletions that a worker has at once, before it answers "
-        "503; 0 for any.",
+        description="Uploads, downloads, listings and deletions that a worker has at once; more wait for "
+        "--admission-timeout. 0 for any.",
+    )
+    transfer_memory: int = Field(
+        512 * 1024**2,
+        ge=16 * 1024**2,
+        description="Bytes per worker for what all transfers hold between client and storage; what has no "
+        "room waits for --admission-timeout.",
+    )
+    admission_timeout: float = Field(
+        30,
+        ge=0,
+        description="Seconds that a request waits for a place, for room in memory, or for a thread, before "
+        "it is answered 503.",
+    )
+    max_connections: int = Field(
+        0,
+        ge=0,
+        description="Connections that a worker has at once; 0 for as many as its limit of open files allows.",
     )
     max_transfers_per_identity: int = Field(
         128,
@@ -153,7 +170,20 @@ class Settings(BaseSettings):
         description="Seconds between two searches for what uploads of crashed servers left behind.",
     )
     keep_alive: int = Field(75, ge=1, description="Seconds that an idle connection is kept open.")
+    drain_delay: float = Field(
+        0,
+        ge=0,
+        description="Seconds after SIGTERM in which new requests are still served, while /ready says no.",
+    )
+    drain_timeout: float = Field(
+        60, ge=0, description="Seconds that running transfers have left after that, before they are aborted."
+    )
     access_log: bool = Field(True, description="Log one line for each request.")
+    log_format: Literal["console", "json"] = Field(
+        "console",
+        description="How the server logs: 'console', lines for people; 'json', one object a line, for "
+        "programs.",
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -136,6 +136,8 @@ class Measurement:
         self._phase("slow uploads", uploads)
         downloads = [self._transfer("GET", number, _SLOW_BYTES, stall) for number in range(count)]
         self._phase("slow downloads", downloads)
+        more = [self._transfer("PUT", number, _SLOW_BYTES, stall) for number in range(count, 2 * count)]
+        self._phase("slow, each way", downloads + more)
 
     def _transfer(self, method: load.Method, number: int, size: int, stall: float = 0) -> Transfer:
         return Transfer(method, f"{self._server.native}/{number}", size, number, stall, self._limit)

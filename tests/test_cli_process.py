@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -92,18 +91,8 @@ class TestOutcome:
         monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: None)
         assert main(arguments) == 1
 
-    def test_the_interruption_that_the_server_raises_again_is_a_success(
-        self, arguments: list[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def run(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
-            assert len(sockets) == 1
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(uvicorn.Server, "run", run)
-        assert main(arguments) == 0
-
     def test_an_address_of_ipv6_stands_in_brackets(
-        self, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
         class Listener(socket.socket):
             """Stands for one at ::1, which not every machine has."""
@@ -118,47 +107,7 @@ class TestOutcome:
         monkeypatch.setattr(socket, "create_server", create_server)
         monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: None)
         main([*arguments, "--host", "::1", "--static-prefix", "/mlflow/"])
-        assert capsys.readouterr().out.endswith(" at http://[::1]:5500/mlflow\n")
-
-
-@pytest.fixture
-def two_workers(tmp_path: Path) -> Iterator[Server]:
-    with running(tmp_path / "root", "--workers", "2") as server:
-        wait_until(lambda: server.log().count("Application startup complete.") == 2, "two workers that serve")
-        yield server
-
-
-def worker_ids(server: Server) -> set[int]:
-    return {int(number) for number in re.findall(r"Started server process \[(\d+)\]", server.log())}
-
-
-def test_each_of_two_workers_serves_the_same_artifacts(two_workers: Server) -> None:
-    workers = worker_ids(two_workers)
-    assert len(workers) == 2
-    for worker in workers:
-        # What the other one cannot take while it stands still, this one must.
-        [other] = workers - {worker}
-        os.kill(other, signal.SIGSTOP)
-        try:
-            url = f"{two_workers.native}/by-{worker}.txt"
-            assert httpx.put(url, content=str(worker).encode(), timeout=20).status_code == 201
-        finally:
-            os.kill(other, signal.SIGCONT)
-    for worker in workers:
-        assert httpx.get(f"{two_workers.native}/by-{worker}.txt").content == str(worker).encode()
-
-
-def test_sigterm_ends_all_workers_in_order(two_workers: Server) -> None:
-    workers = worker_ids(two_workers)
-    two_workers.process.send_signal(signal.SIGTERM)
-    assert two_workers.process.wait(20) == 0
-    for worker in workers:
-        with pytest.raises(ProcessLookupError):
-            os.kill(worker, 0)
-    assert two_workers.log().count("Application shutdown complete.") == 2
-    assert "Traceback" not in two_workers.log()
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{two_workers.url}/health")
+        assert capfd.readouterr().out.endswith(" at http://[::1]:5500/mlflow\n")
 
 
 def test_workers_serve_a_root_in_s3_and_log_no_secret(

@@ -25,6 +25,7 @@ FORWARDED = "http / proxy_set_header"
 
 ONLY_IN_FRONT_OF_ARTIFACTS = (
     "http / server / location ^~ ${ARTIFACT_PROXY_STATIC_PREFIX}/ / ",
+    "http / server / location = ${ARTIFACT_PROXY_STATIC_PREFIX}/metrics / ",
     "http / server / location ~ ^ / ",
     "http / upstream artifact_proxy / keepalive_timeout 60s",
     # What nginx itself answers there, and for files that it sends.

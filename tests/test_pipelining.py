@@ -74,7 +74,7 @@ def test_more_than_can_wait_are_left_without_an_answer_and_the_others_are_answer
             received = stream.read()
     assert received.count(b"HTTP/1.1 200 OK\r\n") == WAITING_REQUESTS + 1
     assert received.count(b"HTTP/1.1 ") == WAITING_REQUESTS + 1
-    assert "requests wait for their answers" in busy.log()
+    wait_until(lambda: "requests wait for their answers" in busy.log(), "it says so")
 
 
 @pytest.mark.parametrize("ahead", [WAITING_REQUESTS, 0], ids=["too many", "behind the last"])

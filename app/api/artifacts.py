@@ -14,9 +14,13 @@ from app.api import openapi
 from app.api.gateway import Gateway
 from app.api.schemas import DEFAULT_RESULTS, MAX_RESULTS, ArtifactEntry, Listing, StoredArtifact
 from app.api.target import query_parameter
+from app.api.transfer import WholeResponse
 from app.errors import InvalidPath, InvalidRequest
 from app.paths import ArtifactPath
 from app.storage.base import Entry
+
+_ENTRY_BYTES = 2560
+"""What an entry with a long path takes until it is JSON."""
 
 
 def router(gateway: Gateway) -> APIRouter:
@@ -58,8 +62,10 @@ def router(gateway: Gateway) -> APIRouter:
             )
             return listing.model_dump_json()
 
-        body = await gateway.listing(request, directory, page, recursive=recursive, after=after)
-        return Response(body, media_type="application/json")
+        body = await gateway.listing(
+            request, directory, page, memory=limit * _ENTRY_BYTES, recursive=recursive, after=after
+        )
+        return WholeResponse(body, media_type="application/json")
 
     @routes.get(
         "/{path:path}",

@@ -15,6 +15,11 @@ from app.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType, Up
 _QUICK_BYTES = 64 * 1024
 _MAX_VALUES = 200_000
 """Several times what completes the largest multipart upload."""
+_TEXT_FACTOR = 12
+"""A byte may become a character of four bytes, which is there as text, as a value, and written again."""
+_VALUES_FACTOR = 16
+_VALUES_BYTES = 25 * 1024 * 1024
+"""Objects of one key take so many times their bytes beside that, and the most that there may be so many."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -33,6 +38,12 @@ async def read_json(request: Request, model: type[M], limit: int, pace: Pace) ->
     body = await _read(request, limit, pace)
     # Parsing much takes long, and others wait for the event loop.
     return await asyncio.to_thread(_parsed, body, model) if len(body) > _QUICK_BYTES else _parsed(body, model)
+
+
+def parsing_bytes(request: Request, limit: int) -> int:
+    """What `read_json` may take of memory, in the worst case."""
+    size = min(int(request.headers.get("content-length", limit)), limit)
+    return _TEXT_FACTOR * size + min(_VALUES_FACTOR * size, _VALUES_BYTES)
 
 
 def _parsed(body: bytearray, model: type[M]) -> M:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from starlette.requests import Request
 
 from app.api.access import Access
+from app.api.admission import Admission, Transfer
 from app.api.headers import content_disposition
-from app.api.limits import Limits
 from app.api.threads import StorageThreads
 from app.errors import NotSupported
 from app.identity.permissions import Action
@@ -29,14 +29,14 @@ class DirectGateway:
         storage: Storage,
         threads: StorageThreads,
         access: Access,
-        limits: Limits,
+        admission: Admission,
         direct: DirectTransfers | None,
     ) -> None:
         """Without `direct` every method raises `NotSupported`."""
         self._storage = storage
         self._threads = threads
         self._access = access
-        self._limits = limits
+        self._admission = admission
         self._direct = direct
 
     @property
@@ -67,10 +67,13 @@ class DirectGateway:
 
         return await self._threads.run(presigned)
 
-    def judge(self, request: Request, directory: ArtifactPath) -> None:
-        """Refuses, before the body is read, whoever may upload nothing to the directory."""
+    async def judge(self, request: Request, directory: ArtifactPath, memory: int) -> Transfer:
+        """Refuses, before the body is read, whoever may upload nothing to the directory.
+
+        Gives the others `memory` bytes for what they ask.
+        """
         self._access.require_some(request, Action.WRITE, directory)
-        self._limits.begin_transfer(request)
+        return await self._admission.begin_transfer(request, "multipart", memory)
 
     async def begin(self, request: Request, path: ArtifactPath, parts: int) -> MultipartUpload:
         self._access.require(request, Action.WRITE, path)

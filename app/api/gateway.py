@@ -12,15 +12,15 @@ from starlette.responses import RedirectResponse, Response
 
 from app.api import conditions
 from app.api.access import Access
+from app.api.admission import Admission
 from app.api.digests import Digests
 from app.api.direct import DirectGateway
 from app.api.forwarded import is_proxied
 from app.api.headers import artifact_headers, validators
-from app.api.limits import Limits
 from app.api.pace import Pace
 from app.api.quotas import Quotas, Reservation
 from app.api.threads import StorageThreads
-from app.api.transfer import DownloadResponse, receive
+from app.api.transfer import TRANSFER_BYTES, DownloadResponse, WholeResponse, receive
 from app.errors import (
     ExpectationFailed,
     InvalidRequest,
@@ -31,7 +31,10 @@ from app.identity.permissions import Action
 from app.paths import ArtifactPath
 from app.storage.base import Download, Entry, RangeNotSatisfiable, Storage, Upload
 
-T = TypeVar("T")
+_DELETION_BYTES = 1024 * 1024
+"""What a page of a store's keys takes."""
+
+T = TypeVar("T", str, bytes)
 
 
 class Stored(NamedTuple):
@@ -59,7 +62,7 @@ class Gateway:
         threads: StorageThreads,
         access: Access,
         direct: DirectGateway,
-        limits: Limits,
+        admission: Admission,
         quotas: Quotas,
         *,
         max_size: int,
@@ -75,7 +78,7 @@ class Gateway:
         `accel_redirect`.
         """
         self._direct = direct
-        self._limits = limits
+        self._admission = admission
         self._quotas = quotas
         self._max_size = max_size
         self._pace = pace
@@ -92,7 +95,8 @@ class Gateway:
         digests = Digests(request.headers)
         announced = request.headers.get("content-length")
         length = None if announced is None else int(announced)
-        self._limits.begin_transfer(request)
+        expected = TRANSFER_BYTES if length is None else min(length, TRANSFER_BYTES)
+        await self._admission.begin_transfer(request, "upload", expected)
         with self._quotas.reservation(path) as room:
             judge = partial(self._judge_size, room)
             judge(length or 0)
@@ -110,7 +114,7 @@ class Gateway:
                 digests.verify()
                 entry = await self._threads.run(upload.commit)
             except BaseException:
-                await self._threads.run(upload.abort)
+                await self._threads.clean_up(upload.abort)
                 raise
             room.keep()
         return Stored(
@@ -128,7 +132,7 @@ class Gateway:
     async def download(self, request: Request, path: ArtifactPath) -> Response:
         """The artifact, the range of it that was asked for, 304, or a redirect to the storage."""
         self._access.require(request, Action.READ, path)
-        self._limits.begin_transfer(request)
+        transfer = await self._admission.begin_transfer(request, "download", TRANSFER_BYTES)
         if self._redirect_above and conditions.is_plain(request.headers):
             url = await self._direct.redirect(request, path, self._redirect_above)
             if url is not None:
@@ -142,7 +146,8 @@ class Gateway:
         status = 206 if ranged else 200
         headers = artifact_headers(download.entry, download.span if ranged else None)
         if complete:
-            return Response(first, status, headers)
+            transfer.holds(len(first))
+            return WholeResponse(first, status, headers)
         return DownloadResponse(first, download, self._threads, status_code=status, headers=headers)
 
     async def _accelerated(self, request: Request, path: ArtifactPath) -> Response:
@@ -209,21 +214,24 @@ class Gateway:
         directory: ArtifactPath,
         render: Callable[[Iterator[Entry]], T],
         *,
+        memory: int,
         recursive: bool = False,
         after: str | None = None,
     ) -> T:
         """What `render` makes of the entries that the caller may see, in a storage thread.
 
-        See `Storage.list`.
+        It may take about `memory` bytes for that. See `Storage.list`.
         """
         visible = self._access.require_listing(request, directory, recursive=recursive)
-        self._limits.begin_transfer(request)
+        transfer = await self._admission.begin_transfer(request, "listing", memory)
 
         def rendered() -> T:
             entries = self._storage.list(directory, recursive=recursive, after=after)
             return render(entries if visible is None else filter(visible, entries))
 
-        return await self._threads.run(rendered)
+        listing = await self._threads.run(rendered)
+        transfer.holds(len(listing))
+        return listing
 
     async def delete(self, request: Request, path: ArtifactPath) -> None:
         """Removes an artifact or a tree; the root is never removed."""
@@ -232,7 +240,7 @@ class Gateway:
                 "The artifact root itself is never deleted; name an artifact or directory below it."
             )
         self._access.require(request, Action.DELETE, path)
-        self._limits.begin_transfer(request)
+        await self._admission.begin_transfer(request, "deletion", _DELETION_BYTES)
         await self._threads.run(
             self._storage.delete, path, precondition=conditions.write_precondition(request.headers)
         )

@@ -1,4 +1,4 @@
-"""How much is taken on at once: requests in a second, and transfers at a time. Each worker counts its own."""
+"""How much one caller may ask for: requests per second, and transfers at once. Each worker counts its own."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from starlette.requests import Request
-
-from app.api.visit import visit_of
-from app.errors import ServerBusy, TooManyRequests
+from app.errors import TooManyRequests
 from app.identity.base import ANYBODY, Identity
 
 _BURST_SECONDS = 2
@@ -30,17 +27,15 @@ class Limits:
     def __init__(
         self,
         *,
-        transfers: int = 0,
         transfers_per_identity: int = 0,
         requests_per_second: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """0 for no limit. Where nobody is asked who they are, only `transfers` counts."""
-        self._transfers = transfers
+        """0 for no limit. Where nobody is asked who they are, there is none."""
         self._per_identity = transfers_per_identity
         self._rate = requests_per_second
         self._clock = clock
-        self._running: Counter[tuple[str, str]] = Counter()
+        self._transfers: Counter[tuple[str, str]] = Counter()
         self._buckets: dict[tuple[str, str], _Bucket] = {}
         self._swept = -math.inf
 
@@ -67,24 +62,16 @@ class Limits:
         }
         self._swept = now
 
-    def begin_transfer(self, request: Request) -> None:
-        """Counts an upload or download until the request is over.
-
-        Raises `ServerBusy` or `TooManyRequests`.
-        """
-        visit = visit_of(request)
-        assert visit.identity is not None
-        key = visit.identity.key
-        if self._per_identity and visit.identity is not ANYBODY and self._running[key] >= self._per_identity:
+    def begin_transfer(self, identity: Identity) -> None:
+        """Counts a transfer until `end_transfer`. Raises `TooManyRequests`."""
+        running = self._transfers[identity.key]
+        if self._per_identity and identity is not ANYBODY and running >= self._per_identity:
             raise TooManyRequests(
-                f"You have {self._per_identity} transfers running, as many as you may; wait for one to end."
+                f"You have {running} transfers running, as many as you may; wait for one to end."
             )
-        if self._transfers and self._running.total() >= self._transfers:
-            raise ServerBusy("The server has as many transfers as it may have; try again later.")
-        self._running[key] += 1
-        visit.at_end.append(lambda: self._end(key))
+        self._transfers[identity.key] += 1
 
-    def _end(self, key: tuple[str, str]) -> None:
-        self._running[key] -= 1
-        if not self._running[key]:
-            del self._running[key]
+    def end_transfer(self, identity: Identity) -> None:
+        self._transfers[identity.key] -= 1
+        if not self._transfers[identity.key]:
+            del self._transfers[identity.key]

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from app.api import openapi
-from app.api.bodies import read_json
+from app.api.admission import Transfer
+from app.api.bodies import parsing_bytes, read_json
 from app.api.direct import DirectGateway
 from app.api.gateway import Gateway
 from app.api.pace import Pace
@@ -26,6 +27,7 @@ from app.api.schemas import (
     Presigned,
 )
 from app.api.target import query_parameter
+from app.api.transfer import WholeResponse
 from app.errors import FeatureDisabled
 from app.paths import ArtifactPath
 from app.storage.base import Entry, UploadedPart
@@ -35,6 +37,10 @@ PREFIXES = {"": "/api/2.0/mlflow-artifacts", "ajax_": "/ajax-api/2.0/mlflow-arti
 _COMPLETION = 32
 """So many times larger may the body be that completes an upload: MLflow's client gives back what it was
 given for each of up to 10 000 parts, long URLs included."""
+_LISTING_BYTES = 4 * 1024 * 1024
+"""What 16 000 entries take. A listing has no pages, so more may come of it."""
+_CREATED_BYTES = 32 * 1024 * 1024
+"""What the URLs of the most parts take until they are JSON."""
 _SECRET = {"Cache-Control": "no-store"}
 
 Step = TypeVar("Step", MultipartCreate, MultipartComplete, MultipartAbort)
@@ -64,7 +70,8 @@ def router(
         """Base names, sorted. A file, a missing and an empty directory all list as `{}`."""
         _refuse_workspaces(request)
         directory = ArtifactPath.parse_directory(query_parameter(request, "path") or "")
-        return Response(await gateway.listing(request, directory, _rendered), media_type="application/json")
+        listing = await gateway.listing(request, directory, _rendered, memory=_LISTING_BYTES)
+        return WholeResponse(listing, media_type="application/json")
 
     @routes.get(
         "/artifacts/{path:path}",
@@ -122,34 +129,40 @@ def router(
             "summary": f"Multipart upload straight to storage: {step}",
         }
 
-    async def asked(request: Request, model: type[Step], limit: int) -> tuple[ArtifactPath, Step]:
-        """The artifact that is meant, and the body, which is read once the caller may upload there."""
+    async def asked(
+        request: Request, model: type[Step], limit: int, memory: int = 0
+    ) -> tuple[ArtifactPath, Step, Transfer]:
+        """The artifact that is meant, and the body, which is read once the caller may upload there.
+
+        What comes of it takes up to `memory` bytes.
+        """
         directory = _directory(request, "directory")
-        direct.judge(request, directory)
+        transfer = await direct.judge(request, directory, max(parsing_bytes(request, limit), memory))
         body = await read_json(request, model, limit, pace)
-        return _named(directory, body.path), body
+        return _named(directory, body.path), body, transfer
 
     @routes.post(**multipart("create", MultipartCreate, MultipartCreated))
     async def multipart_create(request: Request) -> Response:
         """One secret URL for each part. The client puts the parts there, and completes the upload here."""
-        path, body = await asked(request, MultipartCreate, max_json)
+        path, body, transfer = await asked(request, MultipartCreate, max_json, _CREATED_BYTES)
         upload_id, urls = await direct.begin(request, path, body.num_parts)
         credentials = [MultipartCredential(url=url, part_number=number) for number, url in enumerate(urls, 1)]
         created = MultipartCreated(upload_id=upload_id, credentials=credentials)
         # Megabytes for thousands of parts, so not on the event loop.
         content = await asyncio.to_thread(created.model_dump_json)
-        return Response(content, headers=_SECRET, media_type="application/json")
+        transfer.holds(len(content))
+        return WholeResponse(content, headers=_SECRET, media_type="application/json")
 
     @routes.post(**multipart("complete", MultipartComplete, openapi.Empty))
     async def multipart_complete(request: Request) -> Response:
-        path, body = await asked(request, MultipartComplete, max_completion)
+        path, body, _ = await asked(request, MultipartComplete, max_completion)
         parts = [UploadedPart(part.part_number, part.etag) for part in body.parts]
         await direct.complete(request, path, body.upload_id, parts)
         return JSONResponse({})
 
     @routes.post(**multipart("abort", MultipartAbort, openapi.Empty))
     async def multipart_abort(request: Request) -> Response:
-        path, body = await asked(request, MultipartAbort, max_json)
+        path, body, _ = await asked(request, MultipartAbort, max_json)
         await direct.abort(request, path, body.upload_id)
         return JSONResponse({})
 

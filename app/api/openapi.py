@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from app.api.schemas import DEFAULT_RESULTS, MAX_RESULTS, Problem, StoredArtifact
+from app.api.schemas import DEFAULT_RESULTS, MAX_RESULTS, Problem, ReadinessReport, StoredArtifact
 from app.api.visits import PUBLIC
 
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
@@ -54,6 +54,13 @@ PROBLEMS = {
     ),
     504: _problem("The storage did not answer in time"),
     507: _problem("The storage, or the quota of a directory, is full"),
+}
+NOT_READY: Responses = {
+    503: {
+        "model": ReadinessReport,
+        "description": "A check fails",
+        "headers": _headers(Retry_After="Seconds"),
+    }
 }
 _PARSING = {
     414: _problem("The request target is too long"),

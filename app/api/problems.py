@@ -72,12 +72,14 @@ def problem(
     request: Request, status: int, code: str, message: str, headers: dict[str, str] | None = None
 ) -> Response:
     """An error in the form that MLflow clients read."""
-    visit_of(request).error = code
+    visit = visit_of(request)
+    visit.error = code
     headers = headers or {}
     if "expect" in request.headers:
         # The client may now send the body or not, so what comes next cannot be told from it.
         headers["Connection"] = "close"
-    return JSONResponse({"error_code": code, "message": message}, status, headers)
+    body = {"error_code": code, "message": message, "request_id": visit.request_id}
+    return JSONResponse(body, status, headers)
 
 
 def install(app: FastAPI) -> None:

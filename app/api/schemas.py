@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
@@ -16,6 +16,7 @@ class Problem(BaseModel):
 
     error_code: str = Field(examples=["RESOURCE_DOES_NOT_EXIST"])
     message: str = Field(description="What happened, with which value, and what to do.")
+    request_id: str = Field(description="As in the header X-Request-Id, and in the server's logs.")
 
 
 class ArtifactEntry(BaseModel):
@@ -80,6 +81,19 @@ class MlflowFiles(BaseModel):
     """A directory's entries; `{}` where there is nothing to list."""
 
     files: list[MlflowFile] | None = None
+
+
+class ReadinessCheck(BaseModel):
+    ok: bool
+    seconds: float = Field(description="That the check took.")
+    message: str
+
+
+class ReadinessReport(BaseModel):
+    """Whether to send requests to this server, and each check by its name."""
+
+    status: Literal["ready", "not ready"]
+    checks: dict[str, ReadinessCheck] = Field(description="`storage`, `disk` and `draining`.")
 
 
 class _MlflowBody(BaseModel):

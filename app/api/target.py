@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, unquote
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.visit import visit_of
 from app.errors import InvalidRequest
 from app.paths import percent_decode
 
@@ -35,7 +36,11 @@ class RawTarget:
                 "path": self._root_path + path,
                 "root_path": self._root_path + (self._prefix if prefixed else ""),
             }
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            if (route := scope.get("route")) is not None:
+                visit_of(scope).route = route.path
 
 
 def query_parameter(request: Request, name: str) -> str | None:

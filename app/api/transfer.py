@@ -14,35 +14,33 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.api.admission import shed
 from app.api.digests import Digests
 from app.api.pace import Pace, watched
 from app.api.threads import StorageThreads, finished
-from app.errors import (
-    StorageError,
-    StorageUnavailable,
-    UploadInterrupted,
-)
+from app.errors import ServerBusy, StorageError, UploadInterrupted
 from app.storage.base import Download, Upload
 
 logger = logging.getLogger(__name__)
 
-ADMISSION_SECONDS = 60
-"""For so long an upload waits for room in memory; MLflow's clients wait for 120 seconds."""
 BATCH_BYTES = 512 * 1024
-"""Per upload: enough to make the cost of a thread switch small, little enough for many at once."""
+"""Enough to make the cost of a thread switch small, little enough for many transfers at once. A storage's
+chunks are no larger."""
+TRANSFER_BYTES = 2 * BATCH_BYTES
+"""What a transfer of any size holds."""
 MAX_PIECES = 256
 """Each costs memory of its own, and a hostile client may send them byte by byte."""
 
 
-async def admitted(upload: Upload) -> None:
-    """Waits, without a thread, until there is room for the upload. Raises `StorageUnavailable`."""
-    if upload.ready is None:
+async def admitted(upload: Upload, patience: float | None) -> None:
+    """Waits, without a thread, until there is room for the upload. Raises `ServerBusy`."""
+    if upload.ready is None or upload.ready.done():
         return
     try:
-        async with asyncio.timeout(ADMISSION_SECONDS):
+        async with asyncio.timeout(patience):
             await asyncio.wrap_future(upload.ready)
     except TimeoutError:
-        raise StorageUnavailable("The server is busy with other uploads; try again later.") from None
+        raise ServerBusy("The server is busy with other uploads; try again later.", shed("memory")) from None
 
 
 async def receive(
@@ -58,8 +56,8 @@ async def receive(
     """Writes the whole body to `upload` and feeds `digests` with it.
 
     Raises `UploadInterrupted` if the client breaks off, or if there are not the `length` bytes that
-    it announced; `TransferTooSlow`; and what `judge` raises of the bytes that came so far. However it
-    ends, no write is running then.
+    it announced; `TransferTooSlow`; `ServerBusy`; and what `judge` raises of the bytes that came so far.
+    However it ends, no write is running then.
     """
     received = 0
     writing: asyncio.Future[None] | None = None
@@ -72,7 +70,7 @@ async def receive(
 
     async def admit_and_write(data: bytes) -> None:
         # Only now: a client that sends nothing takes no room from others.
-        await admitted(upload)
+        await admitted(upload, threads.patience)
         await threads.run(write, data)
 
     try:
@@ -106,6 +104,16 @@ async def receive(
             await finished(writing)
 
 
+class WholeResponse(Response):
+    """Is over when the client has taken it, not when the server has: so long its bytes are in memory."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
 class DownloadResponse(Response):
     """Streams a `Download`, whose first chunk was already read, and closes it.
 
@@ -134,7 +142,7 @@ class DownloadResponse(Response):
             )
             await self._stream(receive, send)
         finally:
-            await self._threads.run(self._download.close)
+            await self._threads.clean_up(self._download.close)
 
     async def _stream(self, receive: Receive, send: Send) -> None:
         gone = asyncio.ensure_future(_disconnected(receive))

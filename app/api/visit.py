@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from starlette.requests import HTTPConnection
 
@@ -27,6 +27,8 @@ class Visit:
     identity: Identity | None = None
     action: Action | None = None
     path: ArtifactPath | None = None
+    route: str | None = None
+    """The template of the route that took it."""
     error: str | None = None
     """The error code of the answer."""
     received: int = 0
@@ -37,15 +39,38 @@ class Visit:
     """Whether the whole response was handed over."""
     gone: bool = False
     """Whether the client went away before that."""
+    cancelled: bool = False
+    """Whether this server gave it up before that."""
     started: float = field(default_factory=time.monotonic)
+    answered: float | None = None
+    """When the response began, by the same clock."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
     """Called when the request is over, however it ended."""
+
+    @property
+    def outcome(self) -> str:
+        """In one word, for logs."""
+        if self.status is None or not self.complete or self.gone:
+            return "aborted"
+        if self.status < 400:
+            return "done"
+        return {401: "unauthenticated", 403: "denied"}.get(self.status, "failed")
+
+    @property
+    def aborted_by(self) -> Literal["client", "server"] | None:
+        if self.outcome != "aborted":
+            return None
+        return "client" if self.gone and not self.cancelled else "server"
+
+
+def new_request_id() -> str:
+    return secrets.token_hex(16)
 
 
 def begin(scope: MutableMapping[str, Any], given_id: str | None) -> Visit:
     """Starts the visit of a request; a request id that can be taken over is."""
     usable = given_id is not None and _REQUEST_ID.fullmatch(given_id)
-    visit = Visit(given_id if given_id is not None and usable else secrets.token_hex(16))
+    visit = Visit(given_id if given_id is not None and usable else new_request_id())
     scope[_KEY] = visit
     return visit
 

@@ -1,27 +1,26 @@
-"""The layer around nearly all others: a request's visit, what every answer has, and the audit log."""
+"""The layer around nearly all others: a request's visit, and what every answer has."""
 
 from __future__ import annotations
 
-import json
-from urllib.parse import unquote
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from email.utils import formatdate
+from typing import TypeAlias
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api import problems
-from app.api.forwarded import peer_of
 from app.api.headers import DEFAULT_POLICY
 from app.api.visit import Visit, begin
-from app.audit import AuditLog
+from app.logs import REQUEST_ID
 
-PUBLIC = frozenset({"/health"})
+PUBLIC = frozenset({"/health", "/ready"})
 """Whoever checks health has no credential, and knows the address alone."""
-_SHOWN_BYTES = 512
-"""Of each text, escaped: a pipe takes lines of up to 4096 bytes in one piece, whoever else writes."""
-_SHOWN_PATH_BYTES = 1280
-_SHOWN_PARAMETERS = {"path", "recursive", "max_results"}
-"""Those that hold nothing secret, whatever clients put in others."""
+
+Observer: TypeAlias = Callable[[Scope, Visit], None]
 
 
 def public_paths(static_prefix: str) -> frozenset[str]:
@@ -29,26 +28,27 @@ def public_paths(static_prefix: str) -> frozenset[str]:
 
 
 class Visits:
-    def __init__(self, app: ASGIApp, audit: AuditLog, public: frozenset[str]) -> None:
-        """`public`: what anybody may read."""
+    def __init__(self, app: ASGIApp, public: frozenset[str], observers: Sequence[Observer]) -> None:
+        """`public`: what anybody may read; `observers` are told of each visit when it is over."""
         self._app = app
-        self._audit = audit
         self._public = public
+        self._observers = observers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        visit = begin(scope, headers.get("x-request-id"))
+        visit = begin(scope, Headers(scope=scope).get("x-request-id"))
+        REQUEST_ID.set(visit.request_id)  # for what is logged behind all layers, too
         path = scope["raw_path"].decode("latin-1")
         visit.public = path in self._public and scope["method"] in {"GET", "HEAD"}
         inner = dict(scope)
         answered = _completing(send, visit, head=scope["method"] == "HEAD")
-        # The server logs its own scope once the answer starts.
-        scope["query_string"] = shown_query(scope["query_string"])
         try:
             await self._app(inner, _counting(receive, visit), answered)
+        except asyncio.CancelledError:
+            visit.cancelled = True
+            raise
         except Exception as error:
             # Here, as what answers outside of all layers says nothing of the visit.
             if visit.status is None:
@@ -58,49 +58,8 @@ class Visits:
         finally:
             for release in visit.at_end:
                 release()
-            self._record(scope, headers, visit)
-
-    def _record(self, scope: Scope, headers: Headers, visit: Visit) -> None:
-        if not self._audit.enabled or (visit.public and visit.status == 200):
-            return  # the last are health checks
-        who = visit.identity
-        client = scope.get("client")
-        self._audit.write(
-            {
-                "event": "request",
-                "request_id": visit.request_id,
-                "who": None if who is None else {"kind": who.kind, "name": _cut(who.name)},
-                "from": _cut(client[0]) if client else None,
-                "peer": peer_of(scope),
-                "method": scope["method"],
-                "target": _cut(scope["raw_path"].decode("latin-1")),
-                "action": None if visit.action is None else visit.action.value,
-                "path": None if visit.path is None else _cut(str(visit.path), _SHOWN_PATH_BYTES),
-                "outcome": _outcome(visit),
-                "status": visit.status,
-                "error": visit.error,
-                "bytes_in": visit.received,
-                "bytes_out": visit.sent,
-                "user_agent": _cut(headers.get("user-agent", "")),
-            },
-            visit.started,
-        )
-
-
-def _cut(text: str, size: int = _SHOWN_BYTES) -> str:
-    """So much of it that a line is written in one piece, whatever strangers send."""
-    shown = text[:size]
-    while len(json.dumps(shown)) > size + len('""'):
-        shown = shown[: len(shown) * 7 // 8]
-    return shown if shown == text else f"{shown}…"
-
-
-def _outcome(visit: Visit) -> str:
-    if visit.status is None or not visit.complete or visit.gone:
-        return "aborted"
-    if visit.status < 400:
-        return "done"
-    return {401: "unauthenticated", 403: "denied"}.get(visit.status, "failed")
+            for observe in self._observers:
+                observe(scope, visit)
 
 
 def _counting(receive: Receive, visit: Visit) -> Receive:
@@ -117,6 +76,7 @@ def _completing(send: Send, visit: Visit, *, head: bool) -> Send:
     async def completed(message: Message) -> None:
         if message["type"] == "http.response.start":
             visit.status = message["status"]
+            visit.answered = time.monotonic()
             message["headers"] = [*message.get("headers", ()), *_missing(message, visit)]
         await send(message)
         if message["type"] == "http.response.body":
@@ -130,15 +90,9 @@ def _completing(send: Send, visit: Visit, *, head: bool) -> Send:
 def _missing(message: Message, visit: Visit) -> list[tuple[bytes, bytes]]:
     present = {name for name, _ in message.get("headers", ())}
     wanted = [
+        # Of now, so that nothing in the answer is later (RFC 9110, section 8.8.2.1).
+        (b"date", formatdate(usegmt=True).encode()),
         (b"x-request-id", visit.request_id.encode()),
         (b"content-security-policy", DEFAULT_POLICY.encode()),
     ]
     return [(name, value) for name, value in wanted if name not in present]
-
-
-def shown_query(query: bytes) -> bytes:
-    """What of a query may stand in a log."""
-    parts = query.split(b"&")
-    return b"&".join(
-        part for part in parts if unquote(part.partition(b"=")[0].decode("latin-1")) in _SHOWN_PARAMETERS
-    )

@@ -194,6 +194,19 @@ class UploadedPart(NamedTuple):
     """What the storage answered to the part, with or without quotes."""
 
 
+class Room(NamedTuple):
+    """What a disk has left, in bytes."""
+
+    free: int
+    reserve: int
+    """What uploads leave free."""
+
+    @property
+    def left(self) -> int:
+        """For uploads; negative where others have used some of the reserve."""
+        return self.free - self.reserve
+
+
 class DirectTransfers(Protocol):
     """Bytes between clients and storage by presigned URLs, past this server. Not every storage has it."""
 
@@ -292,6 +305,10 @@ class Storage(Protocol):
 
     def check(self) -> None:
         """Raises a `StorageError` unless the root can be used as it was configured."""
+        ...
+
+    def room(self) -> Room | None:
+        """What is left for uploads, which are refused beyond it; None where there is no such end."""
         ...
 
     def rehearse(self) -> Iterator[str]:

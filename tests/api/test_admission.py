@@ -1,289 +1,295 @@
-"""Uploads that wait for room in memory: without a thread, with little of the body, and not for ever."""
+"""Who is let in: places and memory, in the order of asking, for a while, and given back exactly once."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterator
-from concurrent.futures import Future
-from threading import Event
-from typing import Self, cast
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from starlette.requests import Request
-from starlette.types import Message
 
-from app.api import transfer
-from app.api.gateway import Gateway, Stored
+from app import metrics
+from app.api.admission import GONE, Admission
+from app.api.limits import Limits
 from app.api.problems import answer_for
-from app.api.threads import StorageThreads
-from app.api.transfer import BATCH_BYTES, admitted
-from app.errors import StorageUnavailable
-from app.paths import ArtifactPath
-from app.storage.base import Entry, Storage
-from app.storage.s3.memory import UploadMemory
-from tests.support.event_loop import A_MOMENT, run, until
-from tests.support.unlimited import unlimited
+from app.api.visit import Visit, visit_of
+from app.errors import ServerBusy, TooManyRequests, UploadInterrupted
+from app.identity.base import Identity
+from app.identity.permissions import EVERYTHING
+from tests.support.event_loop import A_MOMENT, PATIENCE, run
 from tests.support.visits import of_anybody
 
-PATH = ArtifactPath.parse("models/a.bin")
-LIMIT = 1000
+MEMORY = 100
 
 
-class Waiting:
-    """An upload that shares memory with others, as those to S3 do."""
+class Caller:
+    """A request that asks for admission, and holds what it got until it ends."""
 
-    created = True
-    _open = True
-
-    def __init__(self, memory: UploadMemory, size: int) -> None:
-        self._memory = memory
-        self._size = size
-        self.calls: list[str] = []
-        self.granted: Future[None] | None = None
+    def __init__(self, admission: Admission, memory: int = 10, identity: Identity | None = None) -> None:
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.request = of_anybody(Request({"type": "http", GONE: self.gone}))
+        if identity is not None:
+            self.visit.identity = identity
+        self.asking = asyncio.create_task(admission.begin_transfer(self.request, "upload", memory))
 
     @property
-    def ready(self) -> Future[None] | None:
-        if self.granted is None:
-            self.granted = self._memory.reserve(self._size)
-        return self.granted
+    def visit(self) -> Visit:
+        return visit_of(self.request)
 
-    def write(self, data: bytes) -> None:
-        self.calls.append("write")
+    def is_in(self) -> bool:
+        return self.asking.done() and not self.asking.cancelled() and self.asking.exception() is None
 
-    def commit(self) -> Entry:
-        self.calls.append("commit")
-        self._give_back()
-        return Entry(PATH, size=self._size, etag="v1")
-
-    def abort(self) -> None:
-        if self._open:
-            self.calls.append("abort")
-            self._give_back()
-
-    def _give_back(self) -> None:
-        self._open = False
-        if self.granted is not None:
-            self._memory.withdraw(self._size, self.granted)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.abort()
+    def end(self) -> None:
+        for release in self.visit.at_end:
+            release()
 
 
-class Uploads:
-    """A storage that can only start uploads."""
-
-    def __init__(self) -> None:
-        self.memory = UploadMemory(LIMIT)
-        self.begun: list[Waiting] = []
-
-    def create(self, path: ArtifactPath, *, size: int, precondition: object) -> Waiting:
-        self.begun.append(Waiting(self.memory, size))
-        return self.begun[-1]
-
-    @property
-    def nothing_is_reserved(self) -> bool:
-        if not self.memory.take(LIMIT):
-            return False
-        self.memory.release(LIMIT)
-        return True
+def admitting(places: int = 0, memory: int = MEMORY, patience: float = PATIENCE) -> Admission:
+    return Admission(Limits(), places=places, memory=memory, patience=patience)
 
 
-class Body:
-    """A client's body, which counts how often it was asked for."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.asked = 0
-        self._left = size
-
-    def request(self) -> Request:
-        headers = [(b"content-length", str(self.size).encode())]
-        return of_anybody(Request({"type": "http", "method": "PUT", "headers": headers}, self._receive))
-
-    async def _receive(self) -> Message:
-        self.asked += 1
-        piece = bytes(min(self._left, BATCH_BYTES))
-        self._left -= len(piece)
-        return {"type": "http.request", "body": piece, "more_body": self._left > 0}
+async def settled() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
-class Silence(Body):
-    """Of a client that announces much and sends nothing."""
-
-    async def _receive(self) -> Message:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-
-@pytest.fixture
-def one_thread() -> Iterator[StorageThreads]:
-    opened = StorageThreads(1)
-    yield opened
-    opened.close()
+async def require_empty(admission: Admission, places: int = 0) -> None:
+    """Nothing is taken, nobody waits: so there is room for as much as at the start."""
+    assert (admission._places.used, admission._memory.used, waiting()) == (0, 0, 0)
+    whole = Caller(admission, MEMORY)
+    await settled()
+    assert whole.is_in()
+    whole.end()
 
 
-@pytest.fixture
-def uploads() -> Uploads:
-    return Uploads()
+def waiting() -> float:
+    return float(metrics.WAITING._value.get())
 
 
-@pytest.fixture
-def gateway(uploads: Uploads, one_thread: StorageThreads) -> Gateway:
-    return unlimited(cast(Storage, uploads), one_thread)
+def running(kind: str = "upload") -> float:
+    return float(metrics.TRANSFERS.labels(kind)._value.get())
 
 
-def started(gateway: Gateway, body: Body) -> asyncio.Task[Stored]:
-    return asyncio.create_task(gateway.upload(body.request(), PATH))
+def shed(reason: str) -> float:
+    return float(metrics.SHED.labels(reason)._value.get())
 
 
-def test_an_upload_that_needs_no_room_does_not_wait(uploads: Uploads) -> None:
-    class Small(Waiting):
-        ready = None
-
-    run(admitted(holding(uploads)))
-    run(admitted(Small(uploads.memory, LIMIT)))
-
-
-def holding(uploads: Uploads) -> Waiting:
-    """An upload that has all the room there is."""
-    upload = Waiting(uploads.memory, LIMIT)
-    assert upload.ready is not None
-    assert upload.ready.done()
-    return upload
+@asynccontextmanager
+async def full(admission: Admission, memory: int = MEMORY) -> AsyncIterator[Caller]:
+    """Somebody who has all there is, until the block ends."""
+    holder = Caller(admission, memory)
+    await settled()
+    assert holder.is_in()
+    yield holder
+    holder.end()
 
 
-def test_an_upload_waits_without_a_thread_and_reads_no_more_than_a_batch_ahead(
-    gateway: Gateway, uploads: Uploads, one_thread: StorageThreads
-) -> None:
-    holder, body = holding(uploads), Body(8 * BATCH_BYTES)
-
+@pytest.mark.parametrize(("places", "memory"), [(3, 0), (0, MEMORY // 3)], ids=["places", "memory"])
+def test_those_who_find_none_are_let_in_in_the_order_in_which_they_came(places: int, memory: int) -> None:
     async def main() -> None:
-        uploading = started(gateway, body)
-        await until(lambda: uploads.begun)
-        assert await one_thread.run(lambda: "free") == "free"
-        await asyncio.sleep(A_MOMENT)
-        assert not uploading.done()
-        assert body.asked == 2
-        await one_thread.run(holder.commit)
-        assert (await uploading).entry.size == body.size
-
-    run(main())
-    assert uploads.begun[0].calls == ["write"] * 8 + ["commit"]
-    assert uploads.nothing_is_reserved
-
-
-def test_a_client_that_sends_nothing_takes_no_room_from_others(gateway: Gateway, uploads: Uploads) -> None:
-    async def main() -> None:
-        idle = started(gateway, Silence(1000 * LIMIT))
-        await until(lambda: uploads.begun)
-        assert (await started(gateway, Body(LIMIT))).entry.size == LIMIT
-        idle.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await idle
-
-    run(main())
-    assert uploads.nothing_is_reserved
-
-
-def test_uploads_are_admitted_in_the_order_in_which_they_came(gateway: Gateway, uploads: Uploads) -> None:
-    holder = holding(uploads)
-    finished: list[asyncio.Task[Stored]] = []
-
-    async def main() -> None:
-        uploading: list[asyncio.Task[Stored]] = []
-        for _ in range(20):
-            uploading.append(started(gateway, Body(LIMIT)))
-            uploading[-1].add_done_callback(finished.append)
-            await until(lambda: sum(upload.granted is not None for upload in uploads.begun) == len(uploading))
-        holder.abort()
-        await asyncio.gather(*uploading)
-        assert finished == uploading
+        admission = admitting(places)
+        callers = [Caller(admission, memory) for _ in range(8)]
+        for first in range(6):
+            await settled()
+            assert [caller.is_in() for caller in callers] == [True] * (first + 3) + [False] * (5 - first)
+            assert waiting() == 5 - first
+            callers[first].end()
+        await settled()
+        for caller in callers[6:]:
+            caller.end()
+        await require_empty(admission)
 
     run(main())
 
 
-def test_an_upload_that_finds_no_room_in_time_is_refused_for_now_and_gives_up_its_place(
-    gateway: Gateway, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transfer, "ADMISSION_SECONDS", A_MOMENT)
-    holder, body = holding(uploads), Body(LIMIT)
-
+def test_what_runs_and_what_waits_is_counted() -> None:
     async def main() -> None:
-        with pytest.raises(StorageUnavailable, match="busy with other uploads") as caught:
-            await started(gateway, body)
-        assert answer_for(caught.value).status == 503
-        assert body.asked == 1
-        holder.commit()
-        assert uploads.nothing_is_reserved
-        assert (await started(gateway, Body(LIMIT))).entry.size == LIMIT
+        before = running()
+        admission = admitting(places=1)
+        async with full(admission):
+            second = Caller(admission)
+            await settled()
+            assert (running(), waiting()) == (before + 1, 1)
+        await settled()
+        assert (running(), waiting()) == (before + 1, 0)
+        second.end()
+        assert running() == before
 
     run(main())
-    assert [upload.calls for upload in uploads.begun] == [["abort"], ["write", "commit"]]
-    assert uploads.nothing_is_reserved
 
 
-def test_an_upload_that_is_cancelled_while_it_waits_gives_up_its_place(
-    gateway: Gateway, uploads: Uploads
-) -> None:
-    holder = holding(uploads)
-
+@pytest.mark.parametrize(("places", "reason"), [(1, "places"), (0, "memory")])
+def test_who_waited_long_enough_is_told_to_come_back_and_leaves_nothing(places: int, reason: str) -> None:
     async def main() -> None:
-        first, second = started(gateway, Body(LIMIT)), started(gateway, Body(LIMIT))
-        await until(lambda: len(uploads.begun) == 2)
-        first.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await first
-        holder.commit()
-        await second
+        before = shed(reason)
+        admission = admitting(places, patience=A_MOMENT)
+        async with full(admission):
+            callers = [Caller(admission) for _ in range(20)]
+            outcomes = await asyncio.gather(*(caller.asking for caller in callers), return_exceptions=True)
+            errors = [outcome for outcome in outcomes if isinstance(outcome, ServerBusy)]
+            assert len(errors) == len(callers) == shed(reason) - before
+            assert {answer_for(error).status for error in errors} == {503}
+            seconds = [error.seconds for error in errors]
+            assert 1 <= min(seconds) < max(seconds) <= 10  # not all at the same time
+            for caller in callers:
+                caller.end()
+        await require_empty(admission)
 
     run(main())
-    assert uploads.begun[0].calls == ["abort"]
-    assert uploads.begun[1].calls == ["write", "commit"]
-    assert uploads.nothing_is_reserved
 
 
-def test_an_upload_that_is_cancelled_while_it_is_begun_is_aborted(
-    gateway: Gateway, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun, begin = Event(), uploads.create
-
-    def slowly(path: ArtifactPath, *, size: int, precondition: object) -> Waiting:
-        begun.set()
-        time.sleep(A_MOMENT)
-        return begin(path, size=size, precondition=precondition)
-
-    monkeypatch.setattr(uploads, "create", slowly)
-
+def test_who_is_to_wait_for_no_time_at_all_is_let_in_where_there_is_room() -> None:
     async def main() -> None:
-        uploading = started(gateway, Body(LIMIT))
-        await until(begun.is_set)
-        uploading.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await uploading
+        admission = admitting(places=1, patience=0)
+        async with full(admission, 2 * MEMORY):
+            with pytest.raises(ServerBusy):
+                await Caller(admission).asking
 
     run(main())
-    assert [upload.calls for upload in uploads.begun] == [["abort"]]
 
 
-def test_whether_room_or_the_end_of_patience_comes_first_nothing_stays_reserved(
-    gateway: Gateway, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transfer, "ADMISSION_SECONDS", 0.005)
-
+@pytest.mark.parametrize("places", [1, 0], ids=["for a place", "for memory"])
+def test_who_goes_away_while_it_waits_makes_room_for_the_next_at_once(places: int) -> None:
     async def main() -> None:
-        outcomes: list[Stored | BaseException] = []
-        for _ in range(10):
-            holder = holding(uploads)
-            uploading = [started(gateway, Body(LIMIT // 2)) for _ in range(20)]
-            await asyncio.sleep(0.004)
-            holder.abort()
-            outcomes += await asyncio.gather(*uploading, return_exceptions=True)
-        refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        assert all(isinstance(outcome, StorageUnavailable) for outcome in refused)
+        admission = admitting(places)
+        async with full(admission, MEMORY):
+            leaving, cancelled, staying = (Caller(admission) for _ in range(3))
+            await settled()
+            leaving.gone.set_result(None)
+            cancelled.asking.cancel()
+            with pytest.raises(UploadInterrupted):
+                await leaving.asking
+            assert leaving.visit.gone
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled.asking
+            leaving.end()
+            cancelled.end()
+        await settled()
+        assert staying.is_in()
+        staying.end()
+        await require_empty(admission)
 
     run(main())
-    assert uploads.nothing_is_reserved
+
+
+def test_who_goes_away_when_its_turn_comes_gives_back_what_it_got() -> None:
+    async def main() -> None:
+        for turn in ("gone", "cancelled"):
+            admission = admitting(places=1)
+            async with full(admission):
+                caller = Caller(admission)
+                await settled()
+            # Granted, but nobody has run since.
+            if turn == "gone":
+                caller.gone.set_result(None)
+            else:
+                caller.asking.cancel()
+            await asyncio.wait([caller.asking])
+            assert not caller.is_in()
+            caller.end()
+            await require_empty(admission)
+
+    run(main())
+
+
+def test_a_large_one_is_not_overtaken_by_small_ones_for_ever() -> None:
+    async def main() -> None:
+        admission = admitting()
+        small = [Caller(admission, 40) for _ in range(2)]
+        await settled()
+        large = Caller(admission, 80)
+        later = [Caller(admission, 10) for _ in range(3)]
+        await settled()
+        assert not any(caller.is_in() for caller in (large, *later))  # though there is room for a small one
+        for caller in small:
+            caller.end()
+        await settled()
+        assert [caller.is_in() for caller in (large, *later)] == [True, True, True, False]
+        large.end()
+        await settled()
+        assert later[-1].is_in()
+        for caller in later:
+            caller.end()
+        await require_empty(admission)
+
+    run(main())
+
+
+def test_one_that_needs_more_than_there_is_gets_it_alone() -> None:
+    async def main() -> None:
+        admission = admitting()
+        async with full(admission, 1):
+            huge = Caller(admission, 5 * MEMORY)
+            await settled()
+            assert not huge.is_in()
+        await settled()
+        assert huge.is_in()
+        small = Caller(admission, 1)
+        await settled()
+        assert not small.is_in()
+        huge.end()
+        await settled()
+        assert small.is_in()
+        small.end()
+        await require_empty(admission)
+
+    run(main())
+
+
+def test_what_needs_no_memory_does_not_wait_for_it() -> None:
+    async def main() -> None:
+        admission = admitting()
+        async with full(admission):
+            caller = Caller(admission, 0)
+            await settled()
+            assert caller.is_in()
+            caller.end()
+
+    run(main())
+
+
+def test_what_turns_out_smaller_makes_room_and_what_turns_out_larger_takes_it() -> None:
+    async def main() -> None:
+        admission = admitting()
+        async with full(admission) as holder:
+            second = Caller(admission, MEMORY - 10)
+            await settled()
+            assert not second.is_in()
+            holder.asking.result().holds(10)
+            await settled()
+            assert second.is_in()
+            second.asking.result().holds(3 * MEMORY)
+            third = Caller(admission, 1)
+            await settled()
+            assert not third.is_in()
+            second.end()
+            await settled()
+            assert third.is_in()
+            third.end()
+        await require_empty(admission)
+
+    run(main())
+
+
+def test_one_caller_has_no_more_than_its_share_waiting_included() -> None:
+    alice = Identity("token", "alice", EVERYTHING)
+
+    async def main() -> None:
+        admission = Admission(Limits(transfers_per_identity=2), places=1, patience=PATIENCE)
+        callers = [Caller(admission, identity=alice) for _ in range(3)]
+        await settled()
+        with pytest.raises(TooManyRequests):
+            await callers[2].asking
+        callers[2].end()
+        callers[1].asking.cancel()
+        await settled()
+        callers[1].end()
+        again = Caller(admission, identity=alice)
+        callers[0].end()
+        await settled()
+        assert again.is_in()
+        again.end()
+        assert not admission._limits._transfers
+
+    run(main())

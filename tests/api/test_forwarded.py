@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from app.api.forwarded import Forwarded, is_proxied
+from tests.support.access_log import complete_log
 from tests.support.server import Server
 
 PROXY = "10.0.0.7"
@@ -170,13 +171,11 @@ def test_what_is_no_request_passes_untouched() -> None:
 
 def peers(server: Server, part: str) -> list[str]:
     """Who asked for the targets that contain `part`, as the access log has it, oldest first."""
-    lines = re.findall(r'(\S+):\d+ - "[A-Z]+ (\S+) HTTP/1\.1"', server.log())
+    lines = re.findall(r'(\S+) "[A-Z]+ (\S+) HTTP/1\.1"', complete_log(server))
     return [peer for peer, target in lines if part in target]
 
 
 class TestAccessLog:
-    """The line is written before the answer is sent, so an answered request is always there."""
-
     def test_it_has_the_client_of_a_trusted_proxy(
         self, server: Server, client: httpx.Client, folder: str
     ) -> None:

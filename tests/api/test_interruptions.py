@@ -75,24 +75,6 @@ class TestExpectContinue:
 
 
 class TestClientGone:
-    @pytest.mark.parametrize("framing", ["Content-Length: 9000000", "Transfer-Encoding: chunked"])
-    @pytest.mark.parametrize("sent", [0, 1, 2_000_000])
-    def test_during_an_upload_leaves_nothing(
-        self, server: Server, client: httpx.Client, folder: str, framing: str, sent: int
-    ) -> None:
-        client.put(f"{server.native}/{folder}/a", content=b"old")
-        for name in ("a", "new/b"):
-            with connection(server.url) as connected:
-                connected.sendall(head("PUT", f"/v1/artifacts/{folder}/{name}", framing))
-                body = bytes(sent)
-                if "chunked" in framing:
-                    body = b"%x\r\n%b\r\n" % (sent, body) if sent else b""
-                connected.sendall(body)
-                wait_until(server.staged, "the upload has begun")
-            wait_until(lambda: not server.staged(), "nothing of the upload is left")
-        assert client.get(f"{server.native}/{folder}/a").content == b"old"
-        assert not (server.root / folder / "new").exists()
-
     def test_in_a_broken_chunk_leaves_nothing(self, server: Server, folder: str) -> None:
         request = (
             head("PUT", f"/v1/artifacts/{folder}/a", "Transfer-Encoding: chunked") + b"5\r\nhello\r\nzz\r\n"
@@ -121,22 +103,6 @@ def _open_files(pid: int) -> list[str]:
     return [file.path for file in psutil.Process(pid).open_files()]
 
 
-def test_an_artifact_that_is_cut_short_while_it_is_sent_is_visibly_short(
-    server: Server, client: httpx.Client, folder: str
-) -> None:
-    size = 30_000_000
-    client.put(f"{server.native}/{folder}/a", content=bytes(size))
-    with connection(server.url) as connected:
-        connected.sendall(head("GET", f"/v1/artifacts/{folder}/a"))
-        received = len(connected.recv(1000))
-        with (server.root / folder / "a").open("r+b") as file:
-            file.truncate(5_000_000)
-        while data := connected.recv(1 << 20):
-            received += len(data)
-    assert received < size
-    assert "cut short" in server.log()
-
-
 class TestServerKilled:
     def test_tears_nothing_and_the_next_start_sweeps(
         self, serve: Callable[..., Server], client: httpx.Client
@@ -154,18 +120,6 @@ class TestServerKilled:
         wait_until(lambda: not successor.staged(), "the next start sweeps")
         assert client.get(f"{successor.native}/d/a").content == b"old"
         wait_until(lambda: "Removed 1 uploads" in successor.log(), "it says so")
-
-    def test_sweeping_never_takes_a_live_upload_of_another_server(self, serve: Callable[..., Server]) -> None:
-        server = serve("--workers", "2", "--sweep-interval", "0.05")
-        other = serve("--sweep-interval", "0.05", root=server.root)
-        with connection(server.url) as connected:
-            connected.sendall(head("PUT", "/v1/artifacts/a", "Content-Length: 3000000") + bytes(1_000_000))
-            wait_until(server.staged, "the upload has begun")
-            (server.staging / "leftover").write_bytes(b"x")
-            wait_until(lambda: "leftover" not in other.staged(), "the sweepers are at work")
-            connected.sendall(bytes(2_000_000))
-            assert read_answer(connected).status == 201
-        assert server.tree() == {"a": bytes(3_000_000)}
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ def tokens() -> dict[str, tuple[str, str]]:
 def known(tokens: dict[str, tuple[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     flags = {
         "--max-transfers": "3",
+        "--admission-timeout": "0.1",
         "--max-transfers-per-identity": "2",
         "--max-artifact-size": str(MAX_SIZE),
         "--max-json-size": "1024",

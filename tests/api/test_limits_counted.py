@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from starlette.requests import Request
 
 from app.api.limits import Limits
-from app.api.visit import Visit, begin
-from app.errors import ServerBusy, TooManyRequests
+from app.errors import TooManyRequests
 from app.identity.base import ANYBODY, Identity
 from app.identity.permissions import EVERYTHING
 
@@ -68,35 +66,25 @@ class TestRequestsPerSecond:
 
 
 class TestTransfersAtOnce:
-    def begun(self, limits: Limits, identity: Identity = ALICE) -> Visit:
-        scope = {"type": "http"}
-        visit = begin(scope, None)
-        visit.identity = identity
-        limits.begin_transfer(Request(scope))
-        return visit
-
     def test_one_identity_takes_no_more_than_its_share(self) -> None:
-        limits = Limits(transfers=3, transfers_per_identity=2)
-        first = self.begun(limits)
-        self.begun(limits)
+        limits = Limits(transfers_per_identity=2)
+        for identity in (ALICE, ALICE, BOB):
+            limits.begin_transfer(identity)
         with pytest.raises(TooManyRequests):
-            self.begun(limits)
-        self.begun(limits, BOB)
-        with pytest.raises(ServerBusy):
-            self.begun(limits, BOB)
-        for release in first.at_end:
-            release()
-        self.begun(limits, BOB)
+            limits.begin_transfer(ALICE)
+        limits.end_transfer(ALICE)
+        limits.begin_transfer(ALICE)
+        with pytest.raises(TooManyRequests):
+            limits.begin_transfer(ALICE)
 
-    def test_nobody_in_particular_shares_the_places_of_all(self) -> None:
-        limits = Limits(transfers=3, transfers_per_identity=1)
+    def test_nobody_in_particular_has_no_share(self) -> None:
+        limits = Limits(transfers_per_identity=1)
         for _ in range(3):
-            self.begun(limits, ANYBODY)
-        with pytest.raises(ServerBusy):
-            self.begun(limits, ANYBODY)
+            limits.begin_transfer(ANYBODY)
 
     def test_who_has_none_running_is_forgotten(self) -> None:
-        limits = Limits(transfers=1)
-        for release in self.begun(limits).at_end:
-            release()
-        assert not limits._running
+        limits = Limits(transfers_per_identity=1)
+        for identity in (ALICE, ALICE, BOB):
+            limits.begin_transfer(identity)
+            limits.end_transfer(identity)
+        assert not limits._transfers

@@ -118,6 +118,7 @@ class TestWithoutMultipart:
         assert answer.json() == {
             "error_code": "NOT_IMPLEMENTED",
             "message": "Multipart upload is not supported for the current artifact repository",
+            "request_id": answer.headers["x-request-id"],
         }
 
     @pytest.mark.parametrize(("step", "body"), BODIES)
@@ -148,5 +149,6 @@ class TestWithoutMultipart:
         assert answer.json() == {
             "error_code": "NOT_IMPLEMENTED",
             "message": "Multipart download is not supported for the current artifact repository",
+            "request_id": answer.headers["x-request-id"],
         }
         assert client.get(f"{mlflow}/presigned/%2e%2e/x").status_code == 400

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.support.access import token_stanza
+from tests.support.access_log import complete_log
 from tests.support.guarded import UNKNOWN, guarded, told
 from tests.support.server import Server, running
 
@@ -108,7 +109,7 @@ def test_the_access_log_has_the_target_as_it_came(
     shown: Server, base: str, prefix: str, client: httpx.Client, folder: str
 ) -> None:
     client.get(f"{base}/v1/artifacts/{folder}")
-    assert f'"GET {prefix}/v1/artifacts/{folder} HTTP/1.1" 404' in shown.log()
+    assert f'"GET {prefix}/v1/artifacts/{folder} HTTP/1.1" 404' in complete_log(shown)
 
 
 def test_of_what_is_below_the_static_prefix_only_the_health_is_public(

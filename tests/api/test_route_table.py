@@ -18,7 +18,7 @@ from app.main import create_app, open_storage
 from tests.support.access import access_file, basic, bearer
 from tests.support.bystander import unchanged
 from tests.support.callers import ISSUER, PERMISSIONS, PROXY, Callers
-from tests.support.guarded import DENIED, UNKNOWN, guarded, told
+from tests.support.guarded import DENIED, SAME, UNKNOWN, guarded, told
 from tests.support.oidc import claims, rsa_key
 from tests.support.presigning import REDIRECT_ABOVE, Place
 from tests.support.raw import exchange, head
@@ -164,7 +164,7 @@ class TestWithoutAKnownCredential:
             "/health/",
         ):
             for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
-                got = client.request(method, known.url + target)
+                got = client.request(method, known.url + target, headers=SAME)
                 answered.add((got.status_code, got.content))
         assert [status for status, _ in answered] == [401]
         admitted = client.get(known.url + NOWHERE, headers=bearer(callers.token["none"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +13,7 @@ import httpx
 import pytest
 
 from app import config
-from app.api.visits import shown_query
+from app.api.records import shown_query
 from app.main import create_app, open_storage
 from app.paths import ArtifactPath
 from app.storage.base import Entry
@@ -20,6 +21,7 @@ from tests.support.access import bearer, token_stanza
 from tests.support.guarded import audited, guarded, told
 from tests.support.raw import Answer, exchange, head
 from tests.support.server import Server
+from tests.support.waiting import wait_until
 
 SECURITY = {
     "x-content-type-options": "nosniff",
@@ -70,6 +72,9 @@ class TestRequestId:
         ]
         assert [got.status_code for got in answers] == [200, 401, 200, 404, 403]
         assert len({got.headers["x-request-id"] for got in answers}) == len(answers)
+        for refused in answers:
+            if refused.is_error:
+                assert refused.json()["request_id"] == refused.headers["x-request-id"]
 
 
 class TestHeaders:
@@ -116,6 +121,11 @@ class TestHeaders:
         assert answer.status == status
         self.judge(answer.headers)
         assert answer.headers["content-security-policy"] == POLICY
+        said = json.loads(answer.body)
+        assert said.keys() == {"error_code", "message", "request_id"}
+        assert re.fullmatch("[0-9a-f]{32}", said["request_id"])
+        assert said["request_id"] == answer.headers["x-request-id"]
+        wait_until(lambda: f"[{said['request_id']}] Refused" in known.log(), "it is written down")
 
     def test_an_artifact_has_a_stricter_policy_and_pages_have_their_own(
         self, known: Server, client: httpx.Client, token: tuple[str, str]
@@ -158,7 +168,7 @@ class TestDefects:
 
     def test_the_answer_has_the_request_id(self, got: httpx.Response) -> None:
         assert told(got) == (500, "INTERNAL_ERROR")
-        assert got.headers["x-request-id"] == "mine"
+        assert got.headers["x-request-id"] == got.json()["request_id"] == "mine"
         assert got.headers["content-security-policy"] == POLICY
         assert "secret" not in got.text
 

@@ -6,6 +6,9 @@ from typing import Any
 
 import yaml
 
+from app.server import Patience
+from app.settings import settings_class
+from app.supervisor import MARGIN_SECONDS
 from tests.support.compose import project, published
 from tests.support.dockerfile import ROOT
 
@@ -54,4 +57,7 @@ def test_there_are_two_replicas_and_all_may_finish_their_transfers(
     all_services: dict[str, dict[str, Any]],
 ) -> None:
     assert all_services["artifact-proxy"]["deploy"]["replicas"] == 2
-    assert {all_services[name]["stop_grace_period"] for name in ("artifact-proxy", "nginx")} == {"1m0s"}
+    assert {all_services[name]["stop_grace_period"] for name in ("artifact-proxy", "nginx")} == {"1m15s"}
+    settings = settings_class().model_fields
+    patience = Patience(settings["drain_delay"].default, settings["drain_timeout"].default)
+    assert patience.whole + MARGIN_SECONDS <= 75

@@ -12,7 +12,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -86,6 +86,8 @@ def _serving(image: Image, directory: Path, workers: int = 1) -> Iterator[Servin
     container = _container(
         image, directory, ARTIFACT_PROXY_PORT=str(port), ARTIFACT_PROXY_WORKERS=str(workers)
     )
+    if workers > 1:  # they count together in what every engine gives to a container
+        container = replace(container, memory=["/dev/shm"])  # noqa: S108 - in the container
     made = container.run(*image.entrypoint, *_token_command(image))
     assert (made.returncode, made.stderr) == (0, "")
 

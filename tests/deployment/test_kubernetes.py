@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from app import __version__, config
+from app.api.readiness import PATIENCE_SECONDS
 from app.identity.access_file import load
+from app.server import Patience
 from app.settings import settings_class
 from tests.support.dockerfile import ROOT, stages
 from tests.support.programs import installed
@@ -125,7 +127,8 @@ def test_the_server_takes_the_variables(no_variables: None, monkeypatch: pytest.
         monkeypatch.setenv(name, value)
     loaded = config.load({}, None)
     for name, value in VARIABLES.items():
-        assert str(getattr(loaded.settings, known[name])).casefold() == value.casefold()
+        taken = str(getattr(loaded.settings, known[name])).removesuffix(".0")
+        assert taken.casefold() == value.casefold()
 
 
 def test_no_pod_starts_without_the_access_file_that_its_head_tells_how_to_make() -> None:
@@ -155,5 +158,13 @@ def test_no_secret_stands_in_the_manifests() -> None:
     assert not any(re.search("KEY|SECRET|TOKEN|PASSWORD", name) for name in VARIABLES)
 
 
-def test_a_pod_that_ends_has_time_for_its_transfers() -> None:
-    assert POD["terminationGracePeriodSeconds"] > CONTAINER["lifecycle"]["preStop"]["sleep"]["seconds"] + 60
+def test_a_pod_that_ends_has_time_to_drain() -> None:
+    delay, timeout = (float(VARIABLES[f"ARTIFACT_PROXY_DRAIN_{name}"]) for name in ("DELAY", "TIMEOUT"))
+    assert delay > 0, "its proxies hear of the end when it does"
+    assert POD["terminationGracePeriodSeconds"] > Patience(delay, timeout).whole
+
+
+def test_who_is_not_ready_gets_no_requests_and_is_not_killed_for_it() -> None:
+    assert CONTAINER["readinessProbe"]["httpGet"]["path"] == "/ready"
+    assert CONTAINER["readinessProbe"]["timeoutSeconds"] > PATIENCE_SECONDS
+    assert CONTAINER["livenessProbe"]["httpGet"]["path"] == "/health"

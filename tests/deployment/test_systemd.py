@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.server import Patience
+from app.supervisor import MARGIN_SECONDS
 from tests.support.access import bearer, token_stanza
 from tests.support.ports import free_ports
 from tests.support.programs import installed
@@ -167,3 +169,9 @@ def test_a_start_that_fails_is_tried_again_for_ever(tmp_path: Path) -> None:
     assert started.returncode > 0, "what Restart=on-failure answers"
     assert value("Restart") == "on-failure"
     assert (value("StartLimitIntervalSec"), values("RestartPreventExitStatus")) == ("0", [])
+
+
+def test_a_server_that_is_stopped_has_time_to_drain() -> None:
+    patience = Patience(0, float(variables()["ARTIFACT_PROXY_DRAIN_TIMEOUT"]))
+    assert float(value("TimeoutStopSec")) > patience.whole + MARGIN_SECONDS
+    assert value("KillMode") == "mixed", "a second signal to all would stop them at once"

@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e.behind_nginx import Deployment
 from tests.e2e.models import logged_doubling
+from tests.support.access_log import complete_log
 from tests.support.mlflow_server import mlflow_command, mlflow_environment
 
 # But none that looks percent-encoded: MLflow's client itself decodes such a name before it sends it.
@@ -93,7 +94,7 @@ class TransferPromises:
             client.log_text(run_id, f"text {number}", f"{number}.txt")
         client.download_artifacts(run_id, "", str(tmp_path))
         for replica in deployment.replicas:
-            assert f"/{run_id}/artifacts" in replica.log()
+            assert f"/{run_id}/artifacts" in complete_log(replica)
         asked = [each.method for each in deployment.requests(f"/{run_id}/artifacts/") if each.status == 200]
         assert (asked.count("PUT"), asked.count("GET")) == (4, 4)
 

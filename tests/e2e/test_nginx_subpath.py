@@ -106,6 +106,14 @@ def test_mlflow_routes_and_system_routes_answer(shown: Shown, folder: str) -> No
         assert shown.client.get(shown.url + route).status_code == 200
 
 
+@pytest.mark.parametrize("target", ["/metrics", "/%6detrics", "/v1/../metrics", "/metrics?x"])
+def test_the_metrics_of_a_replica_are_not_shown(behind: Nginx, target: str) -> None:
+    prefix = urlsplit(behind.url).path
+    answer = exchange(behind.url, head("GET", prefix + target))
+    assert answer.status == 404
+    assert b"artifact_proxy_" not in answer.body
+
+
 def test_outside_the_sub_path_there_is_nothing(replicas: Replicas, start_nginx: Callable[..., Nginx]) -> None:
     nginx = start_nginx(*replicas.urls, static_prefix=PREFIX)
     paths = ["/", "/v1/artifacts/", "/health", "/mlflow", "/mlflow/", f"{PREFIX}x/health"]

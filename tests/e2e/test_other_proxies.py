@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import pytest
 
+from tests.support.access_log import complete_log
 from tests.support.content import MEGABYTE, megabytes, sha256
 from tests.support.hostile_paths import REFUSED
 from tests.support.nginx_fixtures import Replicas, running_replicas
@@ -263,7 +264,7 @@ def test_what_a_client_says_of_its_own_address_is_not_believed(
     with closing(HTTPConnection(*_address(front), source_address=("127.0.0.2", 0))) as connection:
         connection.request("GET", f"/v1/artifacts/{folder}/", headers=lies)
         assert connection.getresponse().status == 200
-    log = "".join(server.log() for server in replicas)
+    log = "".join(complete_log(server) for server in replicas)
     (line,) = [line for line in log.splitlines() if f"/v1/artifacts/{folder}/" in line]
     assert "127.0.0.2" in line
     assert "192.0.2.66" not in line

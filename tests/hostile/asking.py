@@ -24,7 +24,8 @@ def code(answer: Answer) -> tuple[int, str]:
     assert answer.headers["content-type"] == "application/json", answer
     assert answer.headers["x-content-type-options"] == "nosniff", answer
     said = json.loads(answer.body)
-    assert said.keys() == {"error_code", "message"}, answer
+    assert said.keys() == {"error_code", "message", "request_id"}, answer
+    assert said["request_id"] == answer.headers["x-request-id"], answer
     return answer.status, said["error_code"]
 
 

@@ -260,7 +260,7 @@ def test_38_every_route_and_method_needs_a_credential(served: Served) -> None:
                     end = ["Connection: close"] if method == "HEAD" else []
                     if stranger.ask(method, path, *end).status != 401:
                         answered.add((method, path))
-    public = {f"{prefix}/health" for prefix in ("", settings.static_prefix)}
+    public = {prefix + path for prefix in ("", settings.static_prefix) for path in ("/health", "/ready")}
     assert answered == {(method, path) for method in ("GET", "HEAD") for path in public}
 
 

@@ -13,6 +13,7 @@ import pytest
 from app.storage import s3
 from app.storage.base import Storage
 from app.storage.local import LocalSettings, LocalStorage, open_storage
+from app.storage.observed import ObservedStorage
 from app.storage.s3 import S3Settings
 from app.storage.s3.storage import S3Storage
 from tests.support.interposer import Interposer, interposing
@@ -39,15 +40,14 @@ class Store(ABC):
         """Puts things into the store that are no artifacts, below foreign/; gives their names."""
 
 
-def opened(root: Path | str, *, durability: str = "full", read_only: bool = False) -> LocalStorage:
-    settings = LocalSettings.model_validate({"durability": durability})
-    return open_storage(str(root), settings, read_only=read_only)
+def opened(root: Path | str, *, read_only: bool = False, **settings: object) -> LocalStorage:
+    return open_storage(str(root), LocalSettings.model_validate(settings), read_only=read_only)
 
 
 class LocalStore(Store):
     def __init__(self, root: Path, durability: str) -> None:
         self.root = root
-        self.storage: LocalStorage = opened(root, durability=durability)
+        self.storage: Storage = opened(root, durability=durability)
 
     def raw(self) -> dict[str, bytes]:
         return {
@@ -137,12 +137,13 @@ def _is_beyond_its_store(item: pytest.Item) -> bool:
     return getattr(item, "originalname", "") in LIMITS.get(str(store), {})
 
 
-@pytest.fixture(params=["local", "local-none", "s3", "s3-second"])
+@pytest.fixture(params=["local", "local-none", "local-observed", "s3", "s3-second"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     under_test: Store
     if request.param.startswith("local"):
-        durability = "none" if request.param == "local-none" else "full"
-        under_test = LocalStore(tmp_path / "root", durability)
+        under_test = LocalStore(tmp_path / "root", "full" if request.param == "local" else "none")
+        if request.param == "local-observed":
+            under_test.storage = ObservedStorage(under_test.storage)
     else:
         fixture = "object_store" if request.param == "s3" else "second_store"
         object_store: ObjectStore = request.getfixturevalue(fixture)

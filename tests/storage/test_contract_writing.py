@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.errors import ArtifactNotFound, PathConflict
-from tests.storage.conftest import LARGE, Store
+from app.errors import ArtifactNotFound, PathConflict, StorageFull
+from tests.storage.conftest import LARGE, LocalStore, Store
 from tests.support.artifacts import get, names, path, put
 
 
@@ -189,3 +189,14 @@ class TestUpkeep:
             assert store.storage.sweep() == 0
             upload.commit()
         assert store.raw() == {"a": LARGE + b"live"}
+
+
+class TestRoom:
+    def test_is_told_where_uploads_are_refused_beyond_it(self, store: Store) -> None:
+        room = store.storage.room()
+        assert (room is None) is not isinstance(store, LocalStore)
+        if room is not None:
+            assert 0 < room.left < room.free
+            with pytest.raises(StorageFull):
+                store.storage.create(path("a"), size=room.free + 1)
+        assert store.leftovers() == []

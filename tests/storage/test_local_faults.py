@@ -1,4 +1,7 @@
-"""What the local storage leaves when a server is killed, a disk is full or a system call fails."""
+"""What the local storage says and leaves when a system call fails, or somebody else spoils its files.
+
+tests/promises has each call of an upload fail in turn.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,7 @@ import fcntl
 import os
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -29,102 +30,18 @@ from tests.storage.conftest import opened
 from tests.support.artifacts import get, names, path, paths, put
 
 
-class TestSweep:
-    def test_removes_what_a_killed_server_left(self, root: Path, storage: LocalStorage) -> None:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _HANGING_UPLOAD, str(root)], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "written\n"
-        staging = root / ".artifact-proxy" / "staging"
-        assert len(list(staging.iterdir())) == 1
-        assert storage.sweep() == 0, "it is alive in another process"
-        process.kill()
-        process.communicate()
-        assert storage.sweep() == 1
-        assert list(staging.iterdir()) == []
-        assert names(storage) == []
-
-    def test_of_another_worker_never_removes_a_file_between_its_creation_and_its_lock(
-        self, root: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        real_open = os.open
-        swept: list[int] = []
-
-        def open_and_sweep(name: str, flags: int, *args: object, **options: object) -> int:
-            descriptor = real_open(name, flags, *args, **options)  # type: ignore[arg-type]
-            if flags & os.O_EXCL and len(swept) < 3:
-                swept.append(opened(root).sweep())
-            return descriptor
-
-        monkeypatch.setattr(os, "open", open_and_sweep)
-        put(storage, "a", b"data")
-        assert swept == [1, 1, 1]
-        assert get(storage, "a") == b"data"
-
-
-_HANGING_UPLOAD = """
-import sys
-from app.paths import ArtifactPath
-from app.storage.local import LocalSettings, open_storage
-storage = open_storage(sys.argv[1], LocalSettings(durability="full"), read_only=False)
-upload = storage.create(ArtifactPath.parse("a"))
-upload.write(b"x" * 1000)
-print("written", flush=True)
-sys.stdin.read()
-"""
-
-
 @pytest.fixture
 def small(tmp_path: Path, need_root: None) -> Iterator[LocalStorage]:
     mount = tmp_path / "mount"
     mount.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=30", "tmpfs", mount], check=True)
     try:
-        yield opened(mount)
+        yield opened(mount, disk_reserve=0)
     finally:
         subprocess.run(["umount", mount], check=True)
 
 
 class TestFailures:
-    def test_no_room_is_told_before_the_body(self, storage: LocalStorage) -> None:
-        with pytest.raises(StorageFull):
-            storage.create(path("a"), size=10**18)
-
-    def test_a_full_disk_leaves_the_old_artifact_and_nothing_else(self, small: LocalStorage) -> None:
-        put(small, "d/a", b"old")
-        for name in ("d/a", "new/b"):
-            with small.create(path(name)) as upload, pytest.raises(StorageFull):
-                upload.write(bytes(2_000_000))
-        assert paths(small) == ["d/a"]
-        assert names(small) == ["d"]
-        assert get(small, "d/a") == b"old"
-        put(small, "d/a", bytes(500_000))
-
-    def test_no_inode_left_is_a_full_disk(self, small: LocalStorage) -> None:
-        stored = 0
-        with suppress(StorageFull):
-            for number in range(30):
-                put(small, f"d/{number}")
-                stored += 1
-        assert 5 < stored < 30
-        assert len(paths(small)) == stored
-        assert small.sweep() == 0
-
-    @pytest.mark.parametrize("call", ["fsync", "rename", "mkdir", "utime", "dup"])
-    def test_an_error_at_any_step_of_commit_leaves_nothing(
-        self, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, call: str
-    ) -> None:
-        put(storage, "old")
-        upload = storage.create(path("d/e/a"))
-        upload.write(b"data")
-        monkeypatch.setattr(os, call, _failing)
-        with pytest.raises(StorageError):
-            upload.commit()
-        monkeypatch.undo()
-        assert names(storage) == ["old"]
-        assert os.listdir(storage._tree.root / ".artifact-proxy" / "staging") == []
-
     @pytest.mark.parametrize("replaced", [False, True])
     def test_a_name_that_cannot_be_synced_is_an_error_and_never_a_torn_artifact(
         self, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, replaced: bool
@@ -260,14 +177,13 @@ class TestFailures:
             upload.commit()
 
     def test_an_abort_that_fails_is_left_to_the_sweeper(
-        self, root: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+        self, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        def fail(*args: object, **options: object) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
         upload = storage.create(path("a"))
-        monkeypatch.setattr(os, "unlink", _failing)
+        monkeypatch.setattr(os, "unlink", fail)
         upload.abort()
         monkeypatch.undo()
         assert storage.sweep() == 1
-
-
-def _failing(*args: object, **options: object) -> None:
-    raise OSError(5, "Input/output error")

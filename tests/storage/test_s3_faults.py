@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -24,10 +22,10 @@ from app.errors import (
     StorageUnreachable,
 )
 from app.storage.base import Storage
-from tests.support.artifacts import get, names, path, paths, put
+from tests.support.artifacts import get, names, path, put
 from tests.support.interposer import interposing
 from tests.support.interposer_actions import Action, answer, hang, hang_before_body, raw, refuse
-from tests.support.object_store import ObjectStore, seaweedfs
+from tests.support.object_store import ObjectStore
 from tests.support.s3_chain import MIB, PREFIX, Chain, chained, opened
 
 MARKER = "text-of-the-store-that-is-nobodys-business"
@@ -121,21 +119,6 @@ class TestAnswers:
             chain.interposer.forget_rules()
         assert chain.artifacts() == {"a": b"data", "d/x": b"data"}
         assert chain.leftovers() == []
-
-    def test_throttling_that_passes_is_waited_for(self, object_store: ObjectStore, bucket: str) -> None:
-        with chained(object_store, bucket, attempts=3) as chain:
-            chain.interposer.on("PutObject", answer(503, "SlowDown"))
-            chain.interposer.on("PutObject", answer(429, "TooManyRequests"))
-            put(chain.storage, "a")
-            assert len(chain.interposer.requests("PutObject")) == 3
-            assert get(chain.storage, "a") == b"data"
-
-    def test_throttling_that_stays_ends_with_the_budget(self, object_store: ObjectStore, bucket: str) -> None:
-        with chained(object_store, bucket, attempts=3) as chain:
-            chain.interposer.on("GetObject", answer(503, "SlowDown"), times=None)
-            with pytest.raises(StorageUnavailable):
-                get(chain.storage, "a")
-            assert len(chain.interposer.requests("GetObject")) == 3
 
     def test_a_change_of_somebody_else_is_a_failed_precondition_or_tried_again(self, chain: Chain) -> None:
         chain.interposer.on("PutObject", answer(409, "OperationAborted"))
@@ -250,26 +233,3 @@ class TestSilence:
             with pytest.raises(StorageTimeout):
                 put(chain.storage, "a", bytes(size))
             assert len(chain.interposer.requests("PutObject")) == 1
-
-    def test_of_a_store_that_is_stopped_ends_when_it_goes_on(self, tmp_path: Path) -> None:
-        with seaweedfs(tmp_path / "store") as store:
-            bucket = store.make_bucket()
-            with (
-                closing(opened(store, store.url, bucket)) as patient,
-                closing(opened(store, store.url, bucket, s3_timeout=SHORT)) as storage,
-            ):
-                put(patient, "a")
-                assert get(storage, "a") == b"data"
-                assert store.process
-                store.process.send_signal(signal.SIGSTOP)
-                for request in (names, paths, lambda storage: get(storage, "a"), put_b):
-                    with pytest.raises(StorageTimeout):
-                        request(storage)
-                store.process.send_signal(signal.SIGCONT)
-                patient.check()
-                put(storage, "b", b"new")
-                assert {name: get(storage, name) for name in names(storage)} == {"a": b"data", "b": b"new"}
-
-
-def put_b(storage: Storage) -> None:
-    put(storage, "b")

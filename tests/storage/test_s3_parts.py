@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pytest
 
+from app.budget import Budget
 from app.errors import RequestTooLarge
 from app.storage.base import Storage
 from app.storage.s3 import upload as s3_upload
-from app.storage.s3.memory import UploadMemory
 from app.storage.s3.parts import MAX_OBJECT, MAX_PARTS, part_size
 from tests.support.artifacts import path, put
 from tests.support.interposer_exchange import Exchange
@@ -28,8 +28,8 @@ def chain(object_store: ObjectStore, bucket: str) -> Iterator[Chain]:
         yield opened
 
 
-def memory_of(storage: Storage) -> UploadMemory:
-    memory: UploadMemory = cast(Any, storage)._workshop.memory
+def memory_of(storage: Storage) -> Budget:
+    memory: Budget = cast(Any, storage)._workshop.memory
     return memory
 
 

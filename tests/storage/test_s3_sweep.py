@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import cast
 
 import pytest
@@ -20,8 +17,8 @@ from app.storage import registry
 from app.storage.s3 import S3Settings, multipart
 from app.storage.s3.storage import S3Storage
 from tests.support.artifacts import path, paths, put
-from tests.support.interposer_actions import Action, answer, delay
-from tests.support.interposer_exchange import Exchange, Request
+from tests.support.interposer_actions import answer, delay, later
+from tests.support.interposer_exchange import Request
 from tests.support.object_store import ObjectStore
 from tests.support.s3_chain import PART, PREFIX, RECORDS, Chain, chained, opened
 
@@ -33,19 +30,6 @@ AGE = 1000
 def chain(object_store: ObjectStore, bucket: str) -> Iterator[Chain]:
     with chained(object_store, bucket, s3_abandoned_upload_age=AGE) as opened:
         yield opened
-
-
-def later(seconds: int) -> Action:
-    """A store whose clock says that so much time has gone by."""
-    now = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True).encode()
-
-    def act(exchange: Exchange) -> None:
-        response = exchange.forward()
-        response.head, found = re.subn(rb"(?im)^Date: [^\r]*", b"Date: " + now, response.head)
-        assert found == 1
-        exchange.reply(response)
-
-    return act
 
 
 def abandon(chain: Chain, *names: str) -> None:
@@ -109,6 +93,19 @@ class TestWhatIsSwept:
             assert other.sweep() == 0
             assert paths(other, "root") == []
         assert len(chain.open_uploads()) == 1
+
+    def test_are_probes_of_servers_that_died_and_the_uploads_to_them(self, chain: Chain) -> None:
+        key = f"{PREFIX}.artifact-proxy/probe-00"
+        upload = chain.direct.create_multipart_upload(Bucket=chain.bucket, Key=key)
+        chain.direct.upload_part(
+            Bucket=chain.bucket, Key=key, UploadId=upload["UploadId"], PartNumber=1, Body=b"x"
+        )
+        chain.direct.put_object(Bucket=chain.bucket, Key=key, Body=upload["UploadId"].encode())
+        chain.direct.put_object(Bucket=chain.bucket, Key=f"{key}1", Body=b"probe")
+        assert chain.storage.sweep() == 0
+        chain.interposer.on("ListObjectsV2", later(AGE + 60), times=None)
+        assert chain.storage.sweep() == 2
+        assert chain.leftovers() == []
 
     @pytest.mark.parametrize(
         "text",

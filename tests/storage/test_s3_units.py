@@ -1,133 +1,16 @@
-"""What keeps uploads of one process apart, and within their memory."""
+"""What keeps uploads of one process apart."""
 
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from app.storage.s3.memory import UploadMemory
 from app.storage.s3.places import _related, _Turns
 
 PATIENCE = 20
-
-
-class TestUploadMemory:
-    def test_is_granted_at_once_while_there_is_room(self) -> None:
-        memory = UploadMemory(10)
-        assert [memory.reserve(5).done() for _ in range(3)] == [True, True, False]
-
-    def test_that_is_given_back_goes_to_who_has_waited_longest(self) -> None:
-        memory = UploadMemory(10)
-        first = memory.reserve(10)
-        waiting = [memory.reserve(size) for size in (8, 1, 1, 5)]
-        assert not any(future.done() for future in waiting)
-        memory.withdraw(10, first)
-        # The last one fits beside nobody; those after the first did not overtake it.
-        assert [future.done() for future in waiting] == [True, True, True, False]
-
-    def test_nobody_small_overtakes_somebody_large_for_ever(self) -> None:
-        memory = UploadMemory(10)
-        held = memory.reserve(3)
-        large = memory.reserve(8)
-        small = memory.reserve(1)
-        assert (large.done(), small.done(), memory.take(1)) == (False, False, False)
-        memory.withdraw(3, held)
-        assert (large.done(), small.done()) == (True, True)
-
-    def test_of_a_wait_that_is_given_up_goes_to_the_next(self) -> None:
-        memory = UploadMemory(10)
-        held = memory.reserve(5)
-        large, small = memory.reserve(10), memory.reserve(5)
-        memory.withdraw(10, large)
-        assert small.done()
-        memory.withdraw(5, held)
-        memory.withdraw(5, small)
-        assert memory.reserve(10).done()
-
-    def test_of_a_wait_that_was_cancelled_is_not_taken(self) -> None:
-        memory = UploadMemory(10)
-        held, cancelled = memory.reserve(10), memory.reserve(10)
-        assert cancelled.cancel()
-        memory.withdraw(10, cancelled)
-        memory.withdraw(10, held)
-        assert memory.reserve(10).done()
-
-    def test_is_granted_to_somebody_larger_than_all_of_it_when_nobody_else_has_any(self) -> None:
-        memory = UploadMemory(10)
-        held, huge = memory.reserve(1), memory.reserve(100)
-        assert not huge.done()
-        memory.withdraw(1, held)
-        assert huge.done()
-        assert not memory.take(1)
-        memory.withdraw(100, huge)
-        assert memory.take(10)
-
-    def test_that_is_left_over_may_be_taken_by_who_has_some_but_not_when_others_wait(self) -> None:
-        memory = UploadMemory(10)
-        memory.reserve(4)
-        assert memory.take(6)
-        assert not memory.take(1)
-        waiting = memory.reserve(1)
-        memory.release(6)
-        assert waiting.done()
-
-    @given(st.lists(st.integers(1, 12), max_size=30))
-    def test_is_never_more_than_there_is_and_everybody_gets_some(self, sizes: list[int]) -> None:
-        memory = UploadMemory(10)
-        open_: list[tuple[int, Future[None]]] = []
-        order: list[int] = []
-
-        def look() -> None:
-            holding = [size for size, future in open_ if future.done()]
-            assert sum(holding) <= 10 or len(holding) == 1
-
-        for number, size in enumerate(sizes):
-            future = memory.reserve(size)
-            future.add_done_callback(lambda _, number=number: order.append(number))  # type: ignore[misc]
-            open_.append((size, future))
-            look()
-            if number % 3 == 2:
-                granted = [pair for pair in open_ if pair[1].done()]
-                open_.remove(granted[0])
-                memory.withdraw(*granted[0])
-                look()
-        while open_:
-            granted = [pair for pair in open_ if pair[1].done()]
-            assert granted, "nobody gets on"
-            open_.remove(granted[0])
-            memory.withdraw(*granted[0])
-            look()
-        assert order == sorted(order)
-        assert memory.reserve(10).done()
-
-    def test_between_threads_is_never_lost(self) -> None:
-        memory = UploadMemory(7)
-        lock = threading.Lock()
-        held = [0, 0]
-
-        def use(number: int) -> None:
-            size = number % 7 + 1
-            granted = memory.reserve(size)
-            if number % 5 == 0:
-                memory.withdraw(size, granted)
-                return
-            granted.result(PATIENCE)
-            with lock:
-                held[0] += size
-                held[1] = max(held)
-            with lock:
-                held[0] -= size
-            memory.withdraw(size, granted)
-
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(use, range(500)))
-        assert held[1] <= 7
-        assert memory.reserve(7).done()
 
 
 def segments(text: str) -> tuple[str, ...]:

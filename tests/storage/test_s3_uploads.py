@@ -4,160 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
 
-from app.errors import (
-    ArtifactNotFound,
-    PreconditionFailed,
-    StorageError,
-    StorageMisbehaved,
-    StorageTimeout,
-    StorageUnreachable,
-)
-from app.storage.base import Precondition
+from app.errors import ArtifactNotFound, StorageError, StorageTimeout
 from tests.support.artifacts import get, names, path, put
-from tests.support.interposer_actions import (
-    Action,
-    answer,
-    cut_after_forwarding,
-    delay,
-    flip_request_byte,
-    hang,
-    raw,
-    refuse,
-    replace_body,
-)
+from tests.support.interposer_actions import Action, answer, delay, hang, refuse
 from tests.support.interposer_exchange import Exchange, Request
 from tests.support.object_store import ObjectStore
 from tests.support.s3_chain import MIB, PART, PREFIX, Chain, chained
 from tests.support.waiting import wait_until
 
-SMALL = b"new"
 LARGE = b"x" * (2 * PART + 1)
 """Three parts."""
-CREATE_ONLY = Precondition(none_match="*")
-COMPLETING = {"small": "PutObject", "large": "CompleteMultipartUpload"}
-INTERNAL_ERROR = b"<Error><Code>InternalError</Code><Message>Try again.</Message></Error>"
-
-
-def by_key(operation: str, name: str) -> Callable[[Request], bool]:
-    """For requests to the artifact alone: records of uploads are put like small artifacts."""
-    return lambda request: (request.operation, request.key) == (operation, f"{PREFIX}{name}")
 
 
 @pytest.fixture
 def chain(object_store: ObjectStore, bucket: str) -> Iterator[Chain]:
     with chained(object_store, bucket) as opened:
         yield opened
-
-
-@pytest.mark.parametrize("attempts", [1, 2])
-@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
-class TestAnAnswerThatIsLost:
-    """The store has done its work, and the connection breaks before it can tell."""
-
-    @pytest.fixture
-    def chain(self, object_store: ObjectStore, bucket: str, attempts: int) -> Iterator[Chain]:
-        with chained(object_store, bucket, attempts=attempts) as opened:
-            yield opened
-
-    @pytest.fixture
-    def completing(self, chain: Chain, data: bytes) -> str:
-        """The request that makes the artifact visible. What condition the store judges is known by now."""
-        put(chain.storage, "other", data, CREATE_ONLY)
-        chain.storage.delete(path("other"))
-        chain.interposer.clear()
-        return COMPLETING["small" if data == SMALL else "large"]
-
-    @pytest.mark.parametrize("replaced", [False, True])
-    def test_is_a_success_all_the_same(
-        self, chain: Chain, data: bytes, completing: str, replaced: bool
-    ) -> None:
-        if replaced:
-            put(chain.storage, "d/a", b"old")
-        rule = chain.interposer.on(by_key(completing, "d/a"), cut_after_forwarding)
-        with chain.storage.create(path("d/a")) as upload:
-            upload.write(data)
-            entry = upload.commit()
-        assert rule.used
-        assert upload.created is not replaced
-        assert entry.etag == chain.storage.stat(path("d/a")).etag
-        assert chain.artifacts() == {"d/a": data}
-        assert chain.leftovers() == []
-        assert chain.interposer.requests("AbortMultipartUpload") == []
-
-    def test_is_a_success_for_who_must_be_the_first(self, chain: Chain, data: bytes, completing: str) -> None:
-        """The repetition is refused, because the first request has made what it must not find."""
-        chain.interposer.on(by_key(completing, "a"), cut_after_forwarding)
-        with chain.storage.create(path("a"), precondition=CREATE_ONLY) as upload:
-            upload.write(data)
-            upload.commit()
-        assert not chain.interposer.unused()
-        assert upload.created
-        assert chain.artifacts() == {"a": data}
-        assert chain.leftovers() == []
-
-    def test_is_a_success_for_who_replaces_a_certain_version(
-        self, chain: Chain, data: bytes, completing: str
-    ) -> None:
-        old = put(chain.storage, "a", b"old")
-        assert old.etag
-        chain.interposer.on(by_key(completing, "a"), cut_after_forwarding)
-        put(chain.storage, "a", data, Precondition(match=frozenset({old.etag})))
-        assert not chain.interposer.unused()
-        assert chain.artifacts() == {"a": data}
-
-    def test_is_no_success_where_somebody_else_was_first(
-        self, chain: Chain, data: bytes, completing: str
-    ) -> None:
-        with chain.storage.create(path("a"), precondition=CREATE_ONLY) as upload:
-            upload.write(data)
-            chain.direct.put_object(Bucket=chain.bucket, Key=f"{PREFIX}a", Body=b"of somebody else")
-            chain.interposer.on(completing, refuse)
-            with pytest.raises((PreconditionFailed, StorageUnreachable)):
-                upload.commit()
-        assert chain.artifacts() == {"a": b"of somebody else"}
-        assert chain.leftovers() == []
-
-
-class TestARequestThatIsLost:
-    @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
-    @pytest.mark.parametrize("action", [refuse, raw(b"")], ids=["reset", "closed"])
-    def test_is_no_success(self, chain: Chain, data: bytes, action: Action) -> None:
-        put(chain.storage, "a", b"old")
-        chain.interposer.on(by_key(COMPLETING["small" if data == SMALL else "large"], "a"), action)
-        with pytest.raises(StorageUnreachable):
-            put(chain.storage, "a", data)
-        assert chain.artifacts() == {"a": b"old"}
-        assert chain.leftovers() == []
-
-
-class TestASuccessWhoseBodyIsAnError:
-    def test_is_tried_again(self, object_store: ObjectStore, bucket: str) -> None:
-        with chained(object_store, bucket, attempts=2) as chain:
-            chain.interposer.on("CompleteMultipartUpload", answer(200, "InternalError"))
-            put(chain.storage, "a", LARGE)
-            assert len(chain.interposer.requests("CompleteMultipartUpload")) == 2
-            assert chain.artifacts() == {"a": LARGE}
-            assert chain.leftovers() == []
-
-    def test_is_an_error_if_it_stays(self, chain: Chain) -> None:
-        put(chain.storage, "a", b"old")
-        chain.interposer.on("CompleteMultipartUpload", answer(200, "InternalError"), times=None)
-        with pytest.raises(StorageMisbehaved):
-            put(chain.storage, "a", LARGE)
-        assert chain.artifacts() == {"a": b"old"}
-        assert chain.leftovers() == []
-
-    def test_is_a_success_if_the_artifact_is_there(self, chain: Chain) -> None:
-        chain.interposer.on("CompleteMultipartUpload", replace_body(200, INTERNAL_ERROR))
-        put(chain.storage, "a", LARGE)
-        assert chain.artifacts() == {"a": LARGE}
-        assert chain.leftovers() == []
 
 
 class TestAFailingPart:
@@ -249,31 +117,6 @@ class TestAbort:
 
             wait_until(swept, "the sweeper has made up for it")
             assert chain.artifacts() == {"a": b"old"}
-
-
-class TestCorruption:
-    @pytest.mark.parametrize("offset", [0, PART - 1])
-    @pytest.mark.parametrize("operation", ["PutObject", "UploadPart"])
-    def test_on_the_way_to_the_store_is_noticed(self, chain: Chain, operation: str, offset: int) -> None:
-        put(chain.storage, "a", b"old")
-        rule = chain.interposer.on(
-            lambda r: by_key(operation, "a")(r) and r.query.get("partNumber", "1") == "1",
-            flip_request_byte(offset),
-        )
-        with pytest.raises(StorageMisbehaved):
-            put(chain.storage, "a", bytes(PART) if operation == "PutObject" else LARGE)
-        assert rule.used
-        assert chain.artifacts() == {"a": b"old"}
-        assert chain.leftovers() == []
-
-    def test_digests_are_on_the_wire(self, chain: Chain) -> None:
-        """Not every store checks the signed one when there is no TLS."""
-        put(chain.storage, "a", SMALL)
-        put(chain.storage, "b", LARGE)
-        stored = [one for one in chain.interposer.requests("PutObject") if ".artifact-proxy" not in one.key]
-        assert len(stored) == 1
-        for request in stored + chain.interposer.requests("UploadPart"):
-            assert request.headers["content-md5"]
 
 
 class TestNothingPartialIsEverVisible:

@@ -17,6 +17,8 @@ from tests.support.server import Server, running
 
 DENIED = (403, "PERMISSION_DENIED")
 UNKNOWN = (401, "UNAUTHENTICATED")
+SAME = {"X-Request-Id": "same"}
+"""For answers that are compared, as errors tell the request id."""
 
 
 @contextmanager

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from xml.sax.saxutils import escape
 
 from tests.support.interposer_exchange import Exchange
@@ -38,6 +41,13 @@ def cut_after_forwarding(exchange: Exchange) -> None:
     for _ in exchange.forward().pieces:
         pass
     exchange.reset()
+
+
+def hang_after_forwarding(exchange: Exchange) -> None:
+    """Lets the store do its work and answer, and then never replies."""
+    for _ in exchange.forward().pieces:
+        pass
+    exchange.wait_for_end()
 
 
 def answer(
@@ -111,6 +121,19 @@ def flip_request_byte(offset: int) -> Action:
 def flip_response_byte(offset: int) -> Action:
     """Another byte than the store has sent, at `offset` of the answer's body."""
     return lambda exchange: exchange.reply(exchange.forward(), lambda pieces: _flipped(pieces, offset))
+
+
+def later(seconds: int) -> Action:
+    """A store whose clock says that so much time has gone by."""
+    now = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True).encode()
+
+    def act(exchange: Exchange) -> None:
+        response = exchange.forward()
+        response.head, found = re.subn(rb"(?im)^Date: [^\r]*", b"Date: " + now, response.head)
+        assert found == 1
+        exchange.reply(response)
+
+    return act
 
 
 def delay(seconds: float, then: Action = forward) -> Action:

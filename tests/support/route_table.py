@@ -10,6 +10,8 @@ _LISTED = {"GET": "list", "HEAD": "list"}
 _SHOWN = {"GET": KNOWN, "HEAD": KNOWN}
 TABLE: dict[str, dict[str, str]] = {
     "/health": {"GET": PUBLIC, "HEAD": PUBLIC},
+    "/ready": {"GET": PUBLIC, "HEAD": PUBLIC},
+    "/metrics": _SHOWN,
     "/version": _SHOWN,
     "/docs": _SHOWN,
     "/docs/static": _SHOWN,

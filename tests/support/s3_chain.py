@@ -70,7 +70,7 @@ def chained(
     tls: ssl.SSLContext | None = None,
     **settings: object,
 ) -> Iterator[Chain]:
-    """`attempts` is how often the client library sends a request that fails; by itself it takes five."""
+    """`attempts` is how often the client library sends a request that fails; by itself it takes three."""
     with (
         interposing(store.url, tls) as interposer,
         closing(store.client()) as direct,

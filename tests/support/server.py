@@ -74,16 +74,18 @@ def running(
     *arguments: str,
     environment: Mapping[str, str] | None = None,
     log_file: Path | None = None,
+    open_files: int | None = None,
 ) -> Iterator[Server]:
     """Starts the command over `root` and stops it in the end; it is ready inside the block.
 
-    A root that is a URL needs a `log_file`; beside a directory there is a place for one.
+    It may have `open_files` at once; None for as many as this process. A root that is a URL needs a
+    `log_file`; beside a directory there is a place for one.
     """
     if log_file is None:
         assert isinstance(root, Path), f"there is no place for a log file beside {root}"
         log_file = root.with_name(root.name + ".log")
     with log_file.open("wb") as log:
-        process = start(root, *arguments, environment=environment, log=log)
+        process = start(root, *arguments, environment=environment, log=log, open_files=open_files)
     try:
         url = _wait_until_ready(process, log_file)
         yield Server(url, root, process, log_file)
@@ -92,9 +94,15 @@ def running(
 
 
 def start(
-    root: Path | str, *arguments: str, log: IO[bytes], environment: Mapping[str, str] | None = None
+    root: Path | str,
+    *arguments: str,
+    log: IO[bytes],
+    environment: Mapping[str, str] | None = None,
+    open_files: int | None = None,
 ) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "app", "--default-artifact-root", str(root), "--port", "0", *arguments]
+    if open_files is not None:
+        command = ["prlimit", f"--nofile={open_files}", *command]
     return subprocess.Popen(
         command, stdout=log, stderr=subprocess.STDOUT, env=clean_environment() | dict(environment or {})
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.api.access import Access
+from app.api.admission import Admission
 from app.api.direct import DirectGateway
 from app.api.gateway import Gateway
 from app.api.limits import Limits
@@ -16,7 +17,7 @@ UNHURRIED = Pace(rate=0, patience=60)
 
 def unlimited(storage: Storage, threads: StorageThreads) -> Gateway:
     access = Access(read_only=False, no_delete=False)
-    limits = Limits()
-    direct = DirectGateway(storage, threads, access, limits, None)
+    admission = Admission(Limits())
+    direct = DirectGateway(storage, threads, access, admission, None)
     quotas = Quotas({}, None, threads)
-    return Gateway(storage, threads, access, direct, limits, quotas, max_size=0, pace=UNHURRIED)
+    return Gateway(storage, threads, access, direct, admission, quotas, max_size=0, pace=UNHURRIED)

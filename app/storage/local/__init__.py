@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, Field
 
 from app.paths import RESERVED_PREFIX
+from app.storage.local.disk import Disk
 from app.storage.local.storage import LocalStorage
 from app.storage.local.tree import Tree
 
@@ -25,6 +26,11 @@ class LocalSettings(BaseModel):
         description="What an upload to a local root survives once it is acknowledged: 'full', a crash "
         "of the machine (file and directories are synced to disk); 'none', only a crash of the server, "
         "for more speed.",
+    )
+    disk_reserve: int = Field(
+        64 * 1024**2,
+        ge=0,
+        description="Bytes of a local root's disk that uploads leave free; with less, /ready says no.",
     )
 
 
@@ -58,7 +64,8 @@ def open_storage(url: str, settings: LocalSettings, *, read_only: bool, prepare:
         raise ValueError(
             f"the directory {str(root)!r} cannot be used: {error.strerror}; correct it, its owner or its mode"
         ) from None
-    return LocalStorage(tree, durable=settings.durability == "full", read_only=read_only)
+    disk = Disk(tree, settings.disk_reserve)
+    return LocalStorage(tree, disk, durable=settings.durability == "full", read_only=read_only)
 
 
 def _make(directory: Path) -> None:

@@ -17,7 +17,7 @@ from zlib import crc32
 
 from app.errors import StorageError
 from app.paths import RESERVED_PREFIX
-from app.storage.local.tree import Tree
+from app.storage.local.tree import Tree, close_unwritten
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class Reserve:
             fcntl.flock(descriptor, kind)
             yield
         finally:
-            os.close(descriptor)
+            close_unwritten(descriptor)
 
 
 def _sweep(staging: int, name: str) -> bool:

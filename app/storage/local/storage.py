@@ -8,9 +8,10 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
-from app.errors import ArtifactNotFound, StorageFull
+from app.errors import ArtifactNotFound
 from app.paths import ArtifactPath
-from app.storage.base import UNCONDITIONAL, ByteRange, Entry, Precondition, RangeNotSatisfiable, Span
+from app.storage.base import UNCONDITIONAL, ByteRange, Entry, Precondition, RangeNotSatisfiable, Room, Span
+from app.storage.local.disk import Disk
 from app.storage.local.download import LocalDownload
 from app.storage.local.entries import entry_at, file_entry
 from app.storage.local.failures import translated
@@ -32,9 +33,10 @@ class LocalStorage:
     plain_files = True
     sweep_every = None
 
-    def __init__(self, tree: Tree, *, durable: bool, read_only: bool) -> None:
+    def __init__(self, tree: Tree, disk: Disk, *, durable: bool, read_only: bool) -> None:
         self.url = tree.root.as_uri()
         self._tree = tree
+        self._disk = disk
         self._reserve = Reserve(tree)
         self._durable = durable
         self._read_only = read_only
@@ -82,18 +84,8 @@ class LocalStorage:
         size: int | None = None,
         precondition: Precondition = UNCONDITIONAL,
     ) -> LocalUpload:
-        if size is not None:
-            self._require_room(path, size)
-        return LocalUpload(self._tree, self._reserve, path, precondition, durable=self._durable)
-
-    def _require_room(self, path: ArtifactPath, size: int) -> None:
-        with translated(path), self._tree.directory(()) as root:
-            status = os.fstatvfs(root)
-        # Some file systems know no limit and say so with zero blocks.
-        if status.f_blocks and size > status.f_bavail * status.f_frsize:
-            raise StorageFull(
-                f"The storage has no room for the {size} bytes of {str(path)!r}; ask its operator for more."
-            )
+        self._disk.require(path, size or 0)
+        return LocalUpload(self._tree, self._disk, self._reserve, path, precondition, durable=self._durable)
 
     def list(
         self, directory: ArtifactPath, *, recursive: bool = False, after: str | None = None
@@ -143,12 +135,16 @@ class LocalStorage:
             if not self._read_only:
                 self._reserve.check()
 
+    def room(self) -> Room | None:
+        return self._disk.room()
+
     def rehearse(self) -> Iterator[str]:
         self.check()
         yield "list"
         if not self._read_only:
             with translated(ArtifactPath()):
                 yield from self._reserve.rehearse()
+            self._disk.rehearse()
 
     def sweep(self) -> int:
         if self._read_only:

@@ -62,7 +62,7 @@ class Tree:
                 descriptor = _step(descriptor, segment)
             yield descriptor
         finally:
-            os.close(descriptor)
+            close_unwritten(descriptor)
 
     def make_directories(self, segments: Sequence[str], *, durable: bool) -> None:
         """Creates the directories along `segments` that are missing; with `durable`, for good."""
@@ -75,7 +75,7 @@ class Tree:
                         os.fsync(descriptor)
                 descriptor = _step(descriptor, segment)
         finally:
-            os.close(descriptor)
+            close_unwritten(descriptor)
 
     def prune(self, segments: Sequence[str]) -> None:
         """Removes the directory at `segments` and its ancestors as far as they are empty."""
@@ -92,8 +92,14 @@ class Tree:
 def _step(parent: int, segment: str) -> int:
     """The descriptor of `segment` in `parent`; `parent` is closed once it is not needed."""
     child = os.open(segment, DIRECTORY_FLAGS, dir_fd=parent)
-    os.close(parent)
+    close_unwritten(parent)
     return child
+
+
+def close_unwritten(descriptor: int) -> None:
+    """Closes what nothing was written through, so that a failure loses nothing and is nobody's business."""
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def remove_tree(

@@ -13,6 +13,7 @@ from typing import Self
 from app.errors import PathConflict, StorageError, StorageUnavailable
 from app.paths import ArtifactPath
 from app.storage.base import Entry, Precondition
+from app.storage.local.disk import Disk
 from app.storage.local.entries import entry_at, file_entry
 from app.storage.local.failures import translated
 from app.storage.local.reserve import Reserve
@@ -31,11 +32,21 @@ class LocalUpload:
     ready = None
     _open = False
     _made_directories = False
+    _placed = False
+    """Whether the artifact has its name."""
 
     def __init__(
-        self, tree: Tree, reserve: Reserve, path: ArtifactPath, precondition: Precondition, *, durable: bool
+        self,
+        tree: Tree,
+        disk: Disk,
+        reserve: Reserve,
+        path: ArtifactPath,
+        precondition: Precondition,
+        *,
+        durable: bool,
     ) -> None:
         self._tree = tree
+        self._disk = disk
         self._reserve = reserve
         self._path = path
         self._parents = path.segments[:-1]
@@ -47,7 +58,7 @@ class LocalUpload:
         self._open = True
 
     def write(self, data: bytes) -> None:
-        with translated(self._path):
+        with self._disk.writing(self._path, len(data)), translated(self._path):
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
@@ -55,20 +66,27 @@ class LocalUpload:
     def commit(self) -> Entry:
         try:
             with translated(self._path):
-                self._finish_file()
-                with self._reserve.path_lock(self._path.segments):
-                    self.created = self._require() is None
-                    self._rename_into_place()
-                if self._durable:
-                    self._sync_names()
-                return file_entry(self._path, os.fstat(self._descriptor))
+                entry = self._finish_file()
+                try:
+                    self._publish()
+                except BaseException:
+                    self._withdraw()
+                    raise
+                return entry
         except BaseException:
             self.abort()
             raise
         finally:
             self._close()
 
-    def _finish_file(self) -> None:
+    def _publish(self) -> None:
+        with self._reserve.path_lock(self._path.segments):
+            self.created = self._require() is None
+            self._rename_into_place()
+        if self._durable:
+            self._sync_names()
+
+    def _finish_file(self) -> Entry:
         """All that can still fail with the bytes fails here, before the artifact appears."""
         # Random last digits, because the ETag is made of the time: see `entries`.
         now = time.time_ns() // _MILLISECOND * _MILLISECOND + secrets.randbelow(_MILLISECOND)
@@ -78,6 +96,7 @@ class LocalUpload:
         # Network file systems report late write errors when a descriptor is closed. The first
         # one stays open: it holds the lock that tells the sweeper that the upload lives.
         os.close(os.dup(self._descriptor))
+        return file_entry(self._path, os.fstat(self._descriptor))
 
     def _require(self) -> Entry | None:
         """What is to be replaced, None if nothing; raises if it may not be."""
@@ -108,6 +127,7 @@ class LocalUpload:
             try:
                 with self._tree.directory(self._parents) as parent, self._reserve.staging() as staging:
                     os.rename(self._staged_name, self._path.name, src_dir_fd=staging, dst_dir_fd=parent)
+                    self._placed = True
                     return
             except FileNotFoundError as error:
                 if not os.fstat(self._descriptor).st_nlink:
@@ -148,16 +168,13 @@ class LocalUpload:
             self._reserve.await_directories()
         except (FileNotFoundError, NotADirectoryError):
             return  # deleted again by somebody else, which is not our failure
-        except BaseException:
-            self._withdraw()
-            raise
 
     def _withdraw(self) -> None:
         """Takes a new artifact away again whose name may not survive a crash.
 
         One that was replaced cannot be brought back; then the new one, which is whole, stays.
         """
-        if not self.created:
+        if not (self._placed and self.created):
             return
         ours = os.fstat(self._descriptor)
         with (

@@ -20,6 +20,10 @@ from app.storage.s3.failures import CONFLICTING, FAILURES
 
 Write: TypeAlias = Literal["PutObject", "CompleteMultipartUpload", "DeleteObject"]
 
+PROBES = "probe-"
+"""What the names of probes begin with. One has the id of the upload that is open for its key, or this:"""
+NO_UPLOAD = b"probe"
+
 _NO_ETAG = '"00000000000000000000000000000000"'
 
 
@@ -56,8 +60,8 @@ class ConditionalWrites:
             tried.set_exception(error)
 
     def _try_out(self, write: Write) -> bool:
-        key = self._bucket.root.own(f"probe-{secrets.token_hex(8)}")
-        self._bucket.own_call("PutObject", Key=key, Body=b"probe")
+        key = self._bucket.root.own(PROBES + secrets.token_hex(8))
+        self._bucket.own_call("PutObject", Key=key, Body=NO_UPLOAD)
         try:
             return _TRIALS[write](self._bucket, key)
         finally:
@@ -79,14 +83,15 @@ def _judges(bucket: Bucket, operation: str, **parameters: object) -> bool:
 
 
 def _put(bucket: Bucket, key: str) -> bool:
-    return _judges(bucket, "PutObject", Key=key, Body=b"other", IfNoneMatch="*") and _judges(
-        bucket, "PutObject", Key=key, Body=b"other", IfMatch=_NO_ETAG
+    return _judges(bucket, "PutObject", Key=key, Body=NO_UPLOAD, IfNoneMatch="*") and _judges(
+        bucket, "PutObject", Key=key, Body=NO_UPLOAD, IfMatch=_NO_ETAG
     )
 
 
 def _complete(bucket: Bucket, key: str) -> bool:
     def judges(**condition: str) -> bool:
         upload_id = bucket.own_call("CreateMultipartUpload", Key=key)["UploadId"]
+        bucket.own_call("PutObject", Key=key, Body=upload_id.encode())  # so that a sweep can abort it
         try:
             part = bucket.own_call("UploadPart", Key=key, UploadId=upload_id, PartNumber=1, Body=b"other")
             parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}

@@ -27,6 +27,7 @@ from botocore.exceptions import (
 from botocore.session import Session
 from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url
 
+from app import metrics
 from app.fields import RefusedSetting
 from app.storage.s3 import S3Settings
 from app.storage.s3.bucket import Bucket, content_md5
@@ -121,6 +122,7 @@ class _Clients:
         client.meta.events.register_first("before-sign.s3", self._refresh_credentials)
         client.meta.events.register_first("needs-retry.s3", _give_up_on_silence)
         client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
+        client.meta.events.register("request-created.s3", _count_repetition)
         return client
 
     def _refresh_credentials(self, **_: object) -> None:
@@ -160,6 +162,11 @@ def _give_up_on_silence(caught_exception: Exception | None = None, **_: object) 
 def _add_md5(params: dict[str, Any], **_: object) -> None:
     """Older stores demand this of DeleteObjects, where newer ones take the checksum that boto3 sends."""
     params["headers"]["Content-MD5"] = content_md5(params["body"])
+
+
+def _count_repetition(request: Any, operation_name: str, **_: object) -> None:
+    if request.context.get("retries", {}).get("attempt", 1) > 1:
+        metrics.STORAGE_RETRIES.labels(operation_name).inc()
 
 
 def _is_aws(endpoint: str) -> bool:

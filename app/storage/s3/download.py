@@ -13,7 +13,7 @@ from app.storage.s3.bucket import Bucket, status
 from app.storage.s3.entries import etag
 from app.storage.s3.failures import SDK_ERRORS, SILENCE, translated
 
-CHUNK_BYTES = 1024 * 1024
+CHUNK_BYTES = 512 * 1024
 FIRST_CHUNK_BYTES = 256 * 1024
 """Less, because a client waits for it before it gets anything."""
 _ATTEMPTS = 4

@@ -26,6 +26,7 @@ from botocore.exceptions import ClientError
 from app.errors import ArtifactError, StorageMisbehaved
 from app.paths import ArtifactPath
 from app.storage.s3.bucket import Bucket, code, status
+from app.storage.s3.conditional import NO_UPLOAD, PROBES
 from app.storage.s3.failures import SILENCE, translated
 
 logger = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ class OpenUploads:
             self._alive.pop(upload, None)
         try:
             with translated(upload.path):
-                self._abort_in_store(upload)
+                self._abort_in_store(self._bucket.root.key(upload.path), upload.upload_id)
                 self._remove_record(upload)
         except ArtifactError as error:
             logger.warning("Left an aborted upload to the sweeper: %s Cause: %s", error, error.__cause__)
@@ -141,6 +142,12 @@ class OpenUploads:
                 self._failed.add(upload)
             return False
         return True
+
+    def leave(self, upload: OpenUpload) -> None:
+        """Nobody knows whether the upload is complete. The store may still be at it, and an abort at that
+        moment might take the parts away from under the artifact: its record grows old, and is swept."""
+        with self._lock:
+            self._alive.pop(upload, None)
 
     def forget(self, upload: OpenUpload) -> None:
         """The upload is over: its record goes. Never raises; a record that stays is swept."""
@@ -168,7 +175,13 @@ class OpenUploads:
         for upload in stale:
             self._renew(upload)
         aborted = sum(self.abort(upload) for upload in failed)
-        return aborted + sum(self._sweep(key) for key in self._expired())
+        for key in self._expired():
+            name = key.removeprefix(self._bucket.root.own(""))
+            if name.startswith(_FOLDER):
+                aborted += self._sweep(key)
+            elif name.startswith(PROBES):
+                aborted += self._sweep_probe(key)
+        return aborted
 
     def _renew(self, upload: OpenUpload) -> None:
         """Never raises: the others are to be renewed as well."""
@@ -184,13 +197,13 @@ class OpenUploads:
             logger.warning("Could not renew the record of an upload: %s Cause: %s", error, error.__cause__)
 
     def _expired(self) -> list[str]:
-        """The keys of records that are too old, by the store's clock alone."""
+        """The keys of our own that are too old, by the store's clock alone."""
         expired = []
-        for page in self._bucket.pages(self._bucket.root.own(_FOLDER)):
+        for page in self._bucket.pages(self._bucket.root.own("")):
             found = page.get("Contents", ())
             try:
                 oldest = _date(page) - timedelta(seconds=self._age)
-                expired += [record["Key"] for record in found if record["LastModified"] < oldest]
+                expired += [our["Key"] for our in found if our["LastModified"] < oldest]
             except (ArithmeticError, LookupError, TypeError, ValueError):  # a time is missing, or none
                 raise StorageMisbehaved("The storage does not tell how old its objects are.") from None
         return expired
@@ -210,6 +223,20 @@ class OpenUploads:
                 return False
         return self.abort(upload)
 
+    def _sweep_probe(self, key: str) -> bool:
+        """Removes what is left of a trial whose server died. Never raises; says whether it could."""
+        try:
+            with translated(ArtifactPath()):
+                with closing(self._bucket.call("GetObject", Key=key)["Body"]) as body:
+                    upload_id = body.read()
+                if upload_id != NO_UPLOAD:
+                    self._abort_in_store(key, upload_id.decode(errors="replace"))
+                self._bucket.call("DeleteObject", Key=key)
+        except ArtifactError as error:
+            logger.warning("Could not sweep %a: %s Cause: %s", key, error, error.__cause__)
+            return False
+        return True
+
     def _read_or_remove_record(self, key: str) -> OpenUpload | None:
         try:
             return self._read_record(key)
@@ -218,11 +245,9 @@ class OpenUploads:
             self._bucket.call("DeleteObject", Key=key)
             return None
 
-    def _abort_in_store(self, upload: OpenUpload) -> None:
+    def _abort_in_store(self, key: str, upload_id: str) -> None:
         try:
-            self._bucket.call(
-                "AbortMultipartUpload", Key=self._bucket.root.key(upload.path), UploadId=upload.upload_id
-            )
+            self._bucket.call("AbortMultipartUpload", Key=key, UploadId=upload_id)
         except ClientError as error:
             if status(error) != 404 or code(error) == "NoSuchBucket":
                 raise

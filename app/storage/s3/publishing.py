@@ -69,6 +69,9 @@ class Publisher:
 class Publication:
     """One artifact on its way. Raises what botocore raises."""
 
+    in_doubt = False
+    """Whether nobody could say if the artifact was stored."""
+
     def __init__(
         self, publisher: Publisher, path: ArtifactPath, precondition: Precondition, token: str
     ) -> None:
@@ -144,13 +147,14 @@ class Publication:
         """
         if isinstance(error, ClientError) and status(error) not in {404, 409, 412} and status(error) < 500:
             return None
-        asked = self._publisher.askers.submit(self._bucket.call, "HeadObject", Key=self._key)
+        asked = self._publisher.askers.submit(self._bucket.head, self._path)
         try:
             answer = asked.result(_ANSWER_SECONDS)
         except (*FAILURES, TimeoutError):
             asked.cancel()
+            self.in_doubt = True
             return None  # the error that brought us here says more
-        if not carries(answer, self._token):
+        if answer is None or not carries(answer, self._token):
             return None
         logger.info("%a was stored, although: %s.", str(self._path), explanation(error))
         return etag(answer)

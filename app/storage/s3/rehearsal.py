@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from app.errors import StorageMisbehaved
 from app.paths import ArtifactPath
 from app.storage.s3.bucket import Bucket
+from app.storage.s3.conditional import PROBES
 from app.storage.s3.deletion import delete_keys
 from app.storage.s3.failures import FAILURES
 
@@ -19,7 +20,7 @@ def rehearse(bucket: Bucket, *, read_only: bool) -> Iterator[str]:
     yield "list"
     if read_only:
         return
-    key = bucket.root.own(f"probe-{secrets.token_hex(8)}")
+    key = bucket.root.own(PROBES + secrets.token_hex(8))
     bucket.upload_call("PutObject", Key=key, Body=b"probe")
     try:
         yield "write"

@@ -10,9 +10,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from app.budget import Budget
 from app.errors import ArtifactIsDirectory, ArtifactNotFound, StorageMisbehaved, StorageUnavailable
 from app.paths import ArtifactPath
-from app.storage.base import UNCONDITIONAL, ByteRange, Entry, Precondition, RangeNotSatisfiable, Span
+from app.storage.base import UNCONDITIONAL, ByteRange, Entry, Precondition, RangeNotSatisfiable, Room, Span
 from app.storage.s3 import S3Settings
 from app.storage.s3.bucket import Bucket, code, status
 from app.storage.s3.conditional import ConditionalWrites
@@ -22,7 +23,6 @@ from app.storage.s3.download import S3Download
 from app.storage.s3.entries import object_entry
 from app.storage.s3.failures import translated
 from app.storage.s3.listing import level, walk
-from app.storage.s3.memory import UploadMemory
 from app.storage.s3.multipart import OpenUploads
 from app.storage.s3.places import Places
 from app.storage.s3.publishing import ATTEMPTS, PAUSE_SECONDS, Publisher
@@ -55,7 +55,7 @@ class S3Storage:
         publisher = Publisher(bucket, self._places, self._uploads, self._conditional, askers)
         self._workshop = Workshop(
             publisher,
-            UploadMemory(settings.s3_upload_memory),
+            Budget(settings.s3_upload_memory),
             settings.s3_part_size,
             senders=ThreadPoolExecutor(_SENDERS, thread_name_prefix="s3-parts"),
             undertakers=ThreadPoolExecutor(_UNDERTAKERS, thread_name_prefix="s3-aborts"),
@@ -176,6 +176,9 @@ class S3Storage:
     def check(self) -> None:
         with translated(ArtifactPath()):
             self._bucket.first(self._bucket.root.prefix, 1)
+
+    def room(self) -> Room | None:
+        return None
 
     def rehearse(self) -> Iterator[str]:
         with translated(ArtifactPath()):

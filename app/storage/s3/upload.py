@@ -7,11 +7,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Self
 
+from app.budget import Budget
 from app.errors import RequestTooLarge, UploadInterrupted
 from app.paths import ArtifactPath
 from app.storage.base import Entry, Precondition
 from app.storage.s3.failures import translated
-from app.storage.s3.memory import UploadMemory
 from app.storage.s3.multipart import OpenUpload, Part
 from app.storage.s3.parts import MAX_PARTS, part_size
 from app.storage.s3.publishing import Publisher
@@ -28,7 +28,7 @@ class Workshop:
     """What all uploads of one process share."""
 
     publisher: Publisher
-    memory: UploadMemory
+    memory: Budget
     part_size: int
     senders: ThreadPoolExecutor
     """Send parts."""
@@ -149,7 +149,9 @@ class S3Upload:
             return
         self._aborted = True
         self._buffer = bytearray()
-        if self._upload is not None:
+        if self._upload is not None and self._publication.in_doubt:
+            self._workshop.publisher.uploads.leave(self._upload)
+        elif self._upload is not None:
             # Not by the senders, which may all be waiting for a storage that is silent.
             aborting = self._workshop.undertakers.submit(self._abort_upload, self._upload)
             wait([aborting], _ABORT_PATIENCE)

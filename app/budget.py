@@ -1,4 +1,4 @@
-"""The memory that all uploads of one process share for what they have not yet sent on."""
+"""What many share and none may take too much of, such as memory: given out in the order of asking."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ from concurrent.futures import Future
 from threading import Lock
 
 
-class UploadMemory:
-    """Counts bytes. An upload has a share from its first bytes on, granted in the order of asking.
-
-    With its share an upload always gets on, whatever the others do; room that is left over lets it
-    send several parts at once. So a slow client delays nobody who has a share already.
-    """
+class Budget:
+    """Counts how much of something is taken. May be used from any thread."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -20,8 +16,12 @@ class UploadMemory:
         self._waiting: deque[tuple[int, Future[None]]] = deque()
         self._lock = Lock()
 
+    @property
+    def used(self) -> int:
+        return self._used
+
     def reserve(self, size: int) -> Future[None]:
-        """Done when `size` bytes are granted; `withdraw` gives them back, or gives the wait up.
+        """Done when `size` is granted; `withdraw` gives it back, or gives the wait up.
 
         More than there is at all is granted once nobody else has any.
         """
@@ -39,7 +39,7 @@ class UploadMemory:
             self._grant()
 
     def take(self, size: int) -> bool:
-        """Takes `size` bytes more, at once, if there are so many that nobody waits for."""
+        """Takes `size` more, at once, if there is so much that nobody waits for."""
         with self._lock:
             if self._waiting or self._used + size > self._limit:
                 return False
@@ -47,6 +47,7 @@ class UploadMemory:
             return True
 
     def release(self, size: int) -> None:
+        """Gives `size` back; less than nothing is more that was taken than was asked for, and others wait."""
         with self._lock:
             self._used -= size
         self._grant()

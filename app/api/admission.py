@@ -1,0 +1,108 @@
+"""How much is taken on at once. What does not fit waits for a while, in order, and is then sent away.
+
+A transfer needs a place, and memory for its buffers, from its beginning to its end: so what was begun
+can go on. Each worker has its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from typing import Literal, TypeAlias, get_args
+
+from starlette.requests import Request
+
+from app import metrics
+from app.api.limits import Limits
+from app.api.visit import visit_of
+from app.budget import Budget
+from app.errors import ServerBusy, UploadInterrupted
+
+Kind: TypeAlias = Literal["upload", "download", "listing", "deletion", "multipart"]
+Reason: TypeAlias = Literal["places", "memory", "threads", "connections"]
+
+GONE = "artifact-proxy.gone"
+"""The future in a request's scope that is done when its client is gone."""
+_RETRY_SECONDS = (4, 8)
+"""Those who were sent away together do not come back together."""
+
+# Shown from the start, as the first of a kind is an increase too.
+_RUNNING = {kind: metrics.TRANSFERS.labels(kind) for kind in get_args(Kind)}
+_SHED = {reason: metrics.SHED.labels(reason) for reason in get_args(Reason)}
+
+
+def shed(reason: Reason) -> float:
+    """Counts a request that is sent away; gives the seconds after which it may be sent again."""
+    _SHED[reason].inc()
+    return random.uniform(*_RETRY_SECONDS)  # noqa: S311 - no secret
+
+
+class Transfer:
+    """What one transfer has of the memory."""
+
+    def __init__(self, memory: Budget, size: int) -> None:
+        self._memory = memory
+        self._size = size
+
+    def holds(self, size: int) -> None:
+        """It turned out to hold `size` bytes from now on. If they are more than it got, others wait."""
+        self._memory.release(self._size - size)
+        self._size = size
+
+
+class Admission:
+    def __init__(
+        self, limits: Limits, *, places: int = 0, memory: int = sys.maxsize, patience: float = 30
+    ) -> None:
+        """`places`: for so many transfers, 0 for any; `memory`: bytes that all have together; `patience`:
+        seconds that they wait for both."""
+        self._limits = limits
+        self._places = Budget(places or sys.maxsize)
+        self._memory = Budget(memory)
+        self._patience = patience
+
+    async def begin_transfer(self, request: Request, kind: Kind, memory: int) -> Transfer:
+        """A place and `memory` bytes until the request is over.
+
+        More bytes than there are at all are given to whoever is alone. Raises `TooManyRequests` at once,
+        `ServerBusy`, and `UploadInterrupted` where the client did not wait.
+        """
+        visit = visit_of(request)
+        identity = visit.identity
+        assert identity is not None
+        self._limits.begin_transfer(identity)
+        visit.at_end.append(lambda: self._limits.end_transfer(identity))
+        end_of_patience = asyncio.get_running_loop().time() + self._patience
+        await self._take(self._places, 1, "places", request, end_of_patience)
+        visit.at_end.append(lambda: self._places.release(1))
+        await self._take(self._memory, memory, "memory", request, end_of_patience)
+        transfer = Transfer(self._memory, memory)
+        visit.at_end.append(lambda: transfer.holds(0))
+        _RUNNING[kind].inc()
+        visit.at_end.append(_RUNNING[kind].dec)
+        return transfer
+
+    async def _take(
+        self, budget: Budget, size: int, reason: Reason, request: Request, end_of_patience: float
+    ) -> None:
+        if not size or budget.take(size):
+            return
+        granted, gone = budget.reserve(size), request.get(GONE)
+        seconds = max(0, end_of_patience - asyncio.get_running_loop().time())
+        try:
+            with metrics.WAITING.track_inprogress():
+                await asyncio.wait(
+                    [asyncio.wrap_future(granted), *([gone] if gone else [])],
+                    timeout=seconds,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            if gone and gone.done():
+                visit_of(request).gone = True
+                raise UploadInterrupted("The client went away before its turn came.")
+            if not granted.done():
+                message = "The server has as many transfers as it can take; try again later."
+                raise ServerBusy(message, shed(reason))
+        except BaseException:
+            budget.withdraw(size, granted)
+            raise

@@ -1,0 +1,167 @@
+"""Several workers and the process that keeps them: what each sees of the other, and who outlives whom."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import uvicorn
+
+from app import supervisor
+from app.server import Patience
+from app.supervisor import METRICS_VARIABLE, Place, Supervisor
+from tests.support.patched import patched
+from tests.support.server import Server, running, start, stop
+from tests.support.transfers import slow_transfers
+from tests.support.waiting import wait_until
+from tests.support.workers import started_workers
+
+CONTENT = bytes(300_000)
+
+
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("two") / "root", "--workers", "2") as server:
+        started_workers(server, 2)
+        yield server
+
+
+def workers_of(parent: int) -> set[int]:
+    """The process ids of those that live."""
+    return {
+        child.pid
+        for child in psutil.Process(parent).children()
+        if "--multiprocessing-fork" in child.cmdline()
+    }
+
+
+def are_gone(processes: set[int]) -> bool:
+    return not any(psutil.pid_exists(number) for number in processes)
+
+
+def metrics_directory(worker: int) -> Path:
+    return Path(psutil.Process(worker).environ()[METRICS_VARIABLE])
+
+
+def test_each_of_two_workers_serves_the_same_artifacts(two_workers: Server) -> None:
+    workers = workers_of(two_workers.process.pid)
+    assert len(workers) == 2
+    for worker in workers:
+        # What the other one cannot take while it stands still, this one must.
+        [other] = workers - {worker}
+        os.kill(other, signal.SIGSTOP)
+        try:
+            url = f"{two_workers.native}/by-{worker}.txt"
+            assert httpx.put(url, content=str(worker).encode(), timeout=20).status_code == 201
+        finally:
+            os.kill(other, signal.SIGCONT)
+    for worker in workers:
+        assert httpx.get(f"{two_workers.native}/by-{worker}.txt").content == str(worker).encode()
+
+
+def test_workers_count_in_one_directory_in_which_the_dead_are_not_alive(two_workers: Server) -> None:
+    one, other = workers_of(two_workers.process.pid)
+    directory = metrics_directory(one)
+    assert metrics_directory(other) == directory
+    for worker in (one, other):
+        (directory / f"gauge_livesum_{worker}.db").touch()
+    (directory / f"counter_{one}.db").touch()
+    os.kill(one, signal.SIGKILL)
+    wait_until(lambda: not (directory / f"gauge_livesum_{one}.db").exists(), "the dead one is forgotten")
+    assert (directory / f"gauge_livesum_{other}.db").exists()
+    assert (directory / f"counter_{one}.db").exists(), "what it has counted has happened"
+
+
+def test_a_signal_during_the_start_ends_all_in_order_and_leaves_nothing(tmp_path: Path) -> None:
+    log_file = tmp_path / "log"
+    with log_file.open("wb") as log:
+        process = start(tmp_path / "root", "--workers", "2", log=log)
+    try:
+        wait_until(lambda: len(workers_of(process.pid)) == 2, "the workers start")
+        workers = workers_of(process.pid)
+        directory = metrics_directory(min(workers))
+        assert directory.is_dir()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        stop(process)
+    assert are_gone(workers)
+    assert not directory.exists()
+    assert "Traceback" not in log_file.read_text()
+
+
+def test_a_worker_that_stands_still_is_replaced_and_holds_nobody_up_at_the_end(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    patience = patched(tmp_path / "patch", "import app.supervisor", "app.supervisor.HUNG_SECONDS = 5")
+    server = serve("--workers", "2", **patience)
+    still = started_workers(server, 2)[0]
+    os.kill(still, signal.SIGSTOP)
+    _, other, third = started_workers(server, 3)
+    assert f"Worker {still} has given no sign of life for 5 seconds." in server.log()
+    os.kill(third, signal.SIGSTOP)
+    server.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: are_gone({other}), "the other one has ended")
+    assert not are_gone({third})
+    assert server.process.wait(20) == 0
+
+
+def test_workers_whose_supervisor_is_killed_end_in_order(serve: Callable[..., Server]) -> None:
+    server = serve("--workers", "2")
+    workers = set(started_workers(server, 2))
+    left = metrics_directory(min(workers))
+    with slow_transfers(server.url, {"a": CONTENT}, []) as transfers:
+        wait_until(server.staged, "the upload has begun")
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait()
+        wait_until(lambda: "Shutting down: 1 requests" in server.log(), "the worker has noticed")
+        transfers.go_on()
+        assert transfers.uploads[0].status() == 201
+    wait_until(lambda: are_gone(workers), "the workers have ended")
+    shutil.rmtree(left)
+    assert server.tree() == {"a": CONTENT}
+
+
+class TestPlace:
+    """When there is somebody again in the place of a worker that has died."""
+
+    def test_one_that_has_served_is_replaced_at_once(self) -> None:
+        place = Place()
+        assert [place.vacate(60) for _ in range(5)] == [0] * 5
+        assert place.due <= time.monotonic()
+
+    def test_those_that_die_of_their_start_are_replaced_after_pauses_that_grow(self) -> None:
+        place = Place()
+        pauses = [place.vacate(1) for _ in range(12)]
+        assert (pauses[0], pauses[-1]) == (0, 30)
+        assert pauses == sorted(pauses)
+        assert place.due > time.monotonic() + 20
+        assert place.vacate(60) == 0
+        assert place.vacate(1) == 0
+
+
+def test_a_machine_without_room_for_another_process_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        started = Supervisor(uvicorn.Config("unused", workers=2), listener, Patience(0, 0))
+    with started._directory:
+        monkeypatch.setattr(supervisor, "Worker", fail)
+        started._fill()
+        assert started._workers() == []
+        assert len([line for line in caplog.messages if "Could not start a worker" in line]) == 2
+        monkeypatch.setattr(supervisor, "Worker", lambda *arguments: object())
+        started._fill()
+        assert len(started._workers()) == 2
