@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from app.api.admission import GONE, shed
-from app.api.visit import new_request_id
+from app import metrics
+from app.api.visit import GONE, request_id
 from app.descriptors import SURPLUS
+from app.errors import ServerBusy
 from app.protocol import HttpProtocol
 from app.refusal import Refusal
 
@@ -141,7 +142,7 @@ class CountedProtocol(HttpProtocol):
 
     def turn_away(self) -> None:
         """Answers before anything was asked, so that nothing need be read for that."""
-        self.transport.write(_full().answer(new_request_id(), self.server_state.default_headers))
+        self.transport.write(_full().answer(request_id(), self.server_state.default_headers))
         self.transport.close()
 
     def on_headers_complete(self) -> None:
@@ -161,6 +162,8 @@ class CountedProtocol(HttpProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        if not self.parser.should_upgrade():
+            self.flow.resume_reading()  # all of it is here; now its end is of interest
         self._rest_if_done()
 
     def on_response_complete(self) -> None:
@@ -179,5 +182,6 @@ class CountedProtocol(HttpProtocol):
 
 
 def _full() -> Refusal:
-    message = "The server has as many connections as it may have; try again later."
-    return Refusal(503, message, shed("connections"))
+    busy = ServerBusy("The server has as many connections as it may have; try again later.", "connections")
+    metrics.SHED.labels(busy.lacking).inc()
+    return Refusal(503, str(busy), busy.seconds)

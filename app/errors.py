@@ -38,6 +38,11 @@ Messages are shown to callers: they name artifact paths, never a path or bucket 
 
 from __future__ import annotations
 
+import random
+from typing import Literal, TypeAlias
+
+Lacking: TypeAlias = Literal["places", "memory", "threads", "connections"]
+
 
 class ArtifactError(Exception):
     """The base of all errors that storage and paths raise; the text is fit for callers."""
@@ -133,7 +138,13 @@ class TooManyRequests(TryLater):
 
 
 class ServerBusy(TryLater):
-    """The server has as many transfers as it may have."""
+    """The server has as much to do as it can take on."""
+
+    def __init__(self, message: str, lacking: Lacking) -> None:
+        """`lacking`: what there is not enough of."""
+        # Those who are sent away together do not come back together.
+        super().__init__(message, random.uniform(4, 8))  # noqa: S311 - no secret
+        self.lacking = lacking
 
 
 class IdentityUnavailable(TryLater):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import sys
 import threading
 from collections import deque
@@ -50,6 +51,7 @@ def configuration(log_format: str) -> dict[str, Any]:
         "loggers": {
             "app": {"level": "INFO"},
             "uvicorn": {"level": "INFO"},
+            "urllib3.connectionpool": {"level": "ERROR"},  # that there are more than it keeps is no fault
             ACCESS: {"handlers": ["access"], "propagate": False},
         },
     }
@@ -197,7 +199,11 @@ class QueuedHandler(logging.Handler):
     def _write(self, line: bytes) -> None:
         rest = b"\n" * self._in_line + line
         while rest:
-            written = os.write(self._descriptor, rest)
+            try:
+                written = os.write(self._descriptor, rest)
+            except BlockingIOError:  # whoever made the pipe had it so
+                select.select([], [self._descriptor], [])
+                continue
             self._in_line = written < len(rest)
             rest = rest[written:]
 

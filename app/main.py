@@ -29,22 +29,19 @@ from app.api.readiness import Readiness
 from app.api.records import auditing, log_access
 from app.api.server_spans import ServerSpans
 from app.api.target import RawTarget
-from app.api.threads import StorageThreads, finished
+from app.api.threads import StorageThreads
 from app.api.visits import Observer, Visits, public_paths
 from app.audit import AuditLog
-from app.errors import ArtifactError
 from app.identity.identities import Identities
 from app.reload import reloading
 from app.settings import Settings, settings_class
 from app.storage import registry
 from app.storage.base import Storage
 from app.storage.observed import ObservedStorage
+from app.upkeep import kept_up
 from app.values import names, quotas_of
 
 logger = logging.getLogger(__name__)
-
-_QUOTA_SECONDS = 60
-_READINESS_SECONDS = 15
 
 
 def open_storage(settings: Settings, *, prepare: bool) -> Storage:
@@ -107,20 +104,13 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        interval = min(settings.sweep_interval, storage.sweep_every or settings.sweep_interval)
-        tasks = [
-            asyncio.create_task(_sweep(storage, threads, interval)),
-            asyncio.create_task(quotas.keep_measured(_QUOTA_SECONDS)),
-            asyncio.create_task(readiness.keep_made(_READINESS_SECONDS)),
-        ]
-        with reloading(identities, audit):
-            yield
-        for task in tasks:
-            task.cancel()
-            await finished(task)
-        if traced:
-            await asyncio.to_thread(traced.close)
-        audit.close()  # first: what follows may hang with the storage
+        async with kept_up(storage, threads, quotas, readiness, settings.sweep_interval):
+            with reloading(identities, audit):
+                yield
+            # First: what follows may hang with the storage.
+            await asyncio.to_thread(audit.close)
+            if traced:
+                await asyncio.to_thread(traced.close)
         threads.close()
         storage.close()
 
@@ -185,18 +175,3 @@ def _could_be_led_here(identities: Identities) -> bool:
     trusted proxy.
     """
     return not identities.required or bool(identities.headers)
-
-
-async def _sweep(storage: Storage, threads: StorageThreads, interval: float) -> None:
-    """Removes what crashed servers left, now and every `interval` seconds."""
-    while True:
-        try:
-            swept = await threads.run(storage.sweep)
-            if swept:
-                logger.info("Removed %d uploads that nobody had finished.", swept)
-        except ArtifactError as error:
-            message = "Could not look for unfinished uploads; will try again: %s Cause: %s"
-            logger.warning(message, error, error.__cause__)
-        except Exception:
-            logger.exception("Could not look for unfinished uploads; will try again.")
-        await asyncio.sleep(interval)

@@ -3,7 +3,8 @@
 With several workers each writes its values to files of a directory that they share, and the one that
 is asked adds them up. The library decides by a variable, when it is imported, whether that is so; so
 it is imported nowhere before this module, and the first process forgets the variable: a user's own is
-for other programs. What a worker finds in it comes from the supervisor.
+for other programs. What a worker finds in it comes from the supervisor. The files have the names of
+the workers, which their successors have, too, and go on counting in: so they never become more.
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ from prometheus_client import (  # noqa: E402 - see above
     Histogram,
     disable_created_metrics,
     exposition,
+    values,
 )
-from prometheus_client.multiprocess import MultiProcessCollector  # noqa: E402
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead  # noqa: E402
 from prometheus_client.openmetrics import exposition as openmetrics  # noqa: E402
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # several workers have none, and nobody asks
+if _VARIABLE in os.environ:
+    values.ValueClass = values.MultiProcessValue(lambda: current_process().name)  # type: ignore[no-untyped-call]
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Seconds until something is answered."""
@@ -66,7 +70,7 @@ TRANSFERS = Gauge(
 )
 WAITING = Gauge(
     "artifact_proxy_transfers_waiting",
-    "Requests that wait for a place among the transfers.",
+    "Requests that wait for a place among the transfers, or for memory.",
     multiprocess_mode="livesum",
 )
 SHED = Counter(
@@ -108,7 +112,18 @@ BUILD_INFO = Gauge(
 )
 
 BUILD_INFO.labels(__version__, platform.python_version()).set(1)
-DISK_FREE.set(math.nan)  # else 0, which reads as a full disk
+if _VARIABLE not in os.environ:  # of a worker it would hide what the others know
+    DISK_FREE.set(math.nan)  # else 0, which reads as a full disk
+
+
+def share(directory: str) -> None:
+    """Has the workers that are started from now on count in the files of a directory."""
+    os.environ[_VARIABLE] = directory
+
+
+def forget(worker: str) -> None:
+    """To be called when a worker has died: what is true of the living only goes."""
+    mark_process_dead(worker)  # type: ignore[no-untyped-call]
 
 
 def exposed(accept: str) -> tuple[bytes, str]:

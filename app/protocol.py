@@ -20,7 +20,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.api.pace import Pace
-from app.api.visit import new_request_id
+from app.api.visit import request_id
 from app.linger import LingeringTransport
 from app.refusal import MALFORMED, Refusal, not_implemented
 
@@ -202,6 +202,12 @@ class HttpProtocol(HttpToolsProtocol):
     def _values(self, name: bytes) -> list[bytes]:
         return [value for given, value in self.headers if given == name]
 
+    def _given_id(self) -> str | None:
+        """What the request that is being read is called by its client."""
+        if not self._in_head and (self.cycle is None or not self.cycle.more_body):
+            return None  # the headers are those of one before
+        return next((given.decode("latin-1") for given in self._values(b"x-request-id")), None)
+
     def on_body(self, body: bytes) -> None:
         self._saw_body = True
         if not self.parser.should_upgrade():
@@ -240,11 +246,11 @@ class HttpProtocol(HttpToolsProtocol):
         """Answers before there is a request, in the form of all our errors, and closes."""
         self._refusal = refusal
         peer = self.client[0] if self.client else "?"
-        request_id = new_request_id()
+        known_as = request_id(self._given_id())
         self.logger.warning(
             "Refused what came from %s (%d %s): %s",
             *(peer, refusal.status, refusal.phrase, refusal.message),
-            extra={"request_id": request_id},
+            extra={"request_id": known_as},
         )
         if self.pipeline and self.cycle.more_body:
             # It waits for its turn, which never comes.
@@ -259,7 +265,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._has_answered():
             self.transport.close()
             return
-        self.transport.write(refusal.answer(request_id, self.server_state.default_headers))
+        self.transport.write(refusal.answer(known_as, self.server_state.default_headers))
         self.transport.close()
 
 

@@ -104,10 +104,9 @@ class Server(uvicorn.Server):
         logger.info("Shutting down: %d requests have %g seconds to finish.", len(state.tasks), seconds)
         await self._finish()
         _end_within(ABORT_SECONDS)
-        if self._is_busy():
-            count = max(len(state.tasks), len(state.connections))
-            logger.warning("Aborting %d requests that did not finish in time.", count)
-            await self._abort()
+        if state.tasks:
+            logger.warning("Aborting %d requests that did not finish in time.", len(state.tasks))
+        await self._abort()
         await self.lifespan.shutdown()
 
     async def _finish(self) -> None:

@@ -12,7 +12,6 @@ import math
 import os
 import signal
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -22,16 +21,15 @@ from multiprocessing import Pipe, resource_tracker
 from multiprocessing.connection import Connection, wait
 
 import uvicorn
-from prometheus_client.multiprocess import mark_process_dead
 from uvicorn._subprocess import get_subprocess
 from uvicorn.config import STARTUP_FAILURE
 
+from app import metrics
 from app.server import ECHO_SECONDS, Patience, Server
+from app.shared_directory import SharedDirectory
 
 logger = logging.getLogger(__name__)
 
-METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Where workers keep what they count, for whichever of them is asked for the sum."""
 BEAT_SECONDS = 1.0
 """Between two signs of life of a worker."""
 HUNG_SECONDS = 30.0
@@ -51,9 +49,12 @@ _SIGNALS = _END_SIGNALS | {signal.SIGHUP}
 class Worker:
     """A server process, as its supervisor sees it."""
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, patience: Patience) -> None:
+    def __init__(
+        self, name: str, config: uvicorn.Config, listener: socket.socket, patience: Patience
+    ) -> None:
         self.pipe, theirs = Pipe()
         self.process = get_subprocess(config, partial(_serve, config, patience, theirs), [listener])
+        self.process.name = self._name = name
         # Until there is somebody to handle them, signals wait; the process inherits that.
         resource_tracker.ensure_running()  # which would let them through
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -95,7 +96,7 @@ class Worker:
         """Forgets a dead one, or one that dies this moment; gives its exit status."""
         self.process.join()
         self.pipe.close()
-        mark_process_dead(self.pid)  # type: ignore[no-untyped-call]
+        metrics.forget(self._name)
         status = self.process.exitcode
         self.process.close()
         return status
@@ -104,7 +105,9 @@ class Worker:
 class Place:
     """One of the workers that there should be: who has it, or when there will be somebody."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        """`name`: of each worker that has it."""
+        self.name = name
         self.worker: Worker | None = None
         self.due = 0.0
         self._failures = 0
@@ -126,10 +129,8 @@ class Supervisor:
         self._config = config
         self._listener = listener
         self._patience = patience
-        self._places = [Place() for _ in range(config.workers)]
-        self._directory = tempfile.TemporaryDirectory(
-            prefix="artifact-proxy-", dir=_in_memory(), ignore_cleanup_errors=True
-        )
+        self._places = [Place(f"worker-{number}") for number in range(config.workers)]
+        self._shared = SharedDirectory()
         self._ended_at: float | None = None
         """Since when the workers are to end."""
         self._killed_at = math.inf
@@ -137,8 +138,8 @@ class Supervisor:
 
     def run(self) -> int:
         """Serves until a signal ends it; gives the exit status."""
-        with self._directory as directory, _signals() as numbers:
-            os.environ[METRICS_VARIABLE] = directory
+        with self._shared, _signals() as numbers:
+            metrics.share(str(self._shared.path))
             try:
                 while self._ended_at is None or self._workers():
                     self._fill()
@@ -158,7 +159,7 @@ class Supervisor:
         for place in self._places:
             if self._ended_at is None and not place.worker and place.due <= time.monotonic():
                 try:
-                    place.worker = Worker(self._config, self._listener, self._patience)
+                    place.worker = Worker(place.name, self._config, self._listener, self._patience)
                 except OSError as error:  # of a machine that has no room for another process
                     pause = place.vacate()
                     logger.error(
@@ -172,9 +173,6 @@ class Supervisor:
         deaths = [worker.process.sentinel for worker in workers]
         beats = [worker.pipe for worker in workers]
         ready = wait([numbers, *deaths, *beats], max(min([BEAT_SECONDS, *due]), 0))
-        for worker in workers:
-            if worker.pipe in ready:
-                worker.listen()
         return numbers.recv(256) if numbers in ready else b""
 
     def _take(self, number: int) -> None:
@@ -204,13 +202,16 @@ class Supervisor:
 
     def _look_after(self) -> None:
         for place, worker in self._workers():
+            worker.listen()
             if not worker.process.is_alive():
                 self._replace(place, worker)
             elif worker.is_silent():
                 logger.error("Worker %d has given no sign of life for %g seconds.", worker.pid, HUNG_SECONDS)
                 worker.forget_silence()
                 worker.signal(signal.SIGKILL)
-        if time.monotonic() > self._killed_at:
+        if time.monotonic() > self._killed_at and self._workers():
+            logger.error("Killing the workers that did not end in time; what they leave is swept later.")
+            self._killed_at = math.inf
             self._kill()
 
     def _replace(self, place: Place, worker: Worker) -> None:
@@ -262,12 +263,6 @@ def _signals() -> Iterator[socket.socket]:
             yield numbers
         finally:
             signal.set_wakeup_fd(-1)
-
-
-def _in_memory() -> str | None:
-    """A directory that containers have whose own file system is read-only; None where there is none."""
-    shared = "/dev/shm"  # noqa: S108 - the directory in it is made as `tempfile` makes them
-    return shared if os.access(shared, os.W_OK) else None
 
 
 def _cause(status: int | None) -> str:

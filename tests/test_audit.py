@@ -140,13 +140,16 @@ class TestLines:
         assert (line["outcome"], line["status"]) == ("aborted", 200)
         assert 0 < line["bytes_out"] < SIZE
 
+    @pytest.mark.parametrize("path", ["health", "ready"])
     def test_checks_of_the_health_leave_none(
-        self, known: Server, log: Path, client: httpx.Client, token: tuple[str, str]
+        self, known: Server, log: Path, client: httpx.Client, token: tuple[str, str], path: str
     ) -> None:
-        client.get(f"{known.url}/health", headers={"X-Request-Id": "health-1"})
-        client.get(f"{known.url}/version", headers=bearer(token[0]) | {"X-Request-Id": "after-health"})
-        line_of(log, "after-health")
-        assert "health-1" not in log.read_text()
+        told = client.get(f"{known.url}/{path}", headers={"X-Request-Id": f"check-{path}"})
+        assert told.status_code == 200
+        after = {"X-Request-Id": f"after-{path}"}
+        client.get(f"{known.url}/version", headers=bearer(token[0]) | after)
+        line_of(log, f"after-{path}")
+        assert f"check-{path}" not in log.read_text()
 
     def test_behind_a_proxy_both_addresses_are_there(
         self, known: Server, log: Path, client: httpx.Client, token: tuple[str, str]
@@ -214,6 +217,20 @@ class TestLines:
         for text in (known.log(), log.read_text()):
             assert not [secret for secret in secrets if secret in text]
             assert "canary" not in text
+
+
+def test_that_a_server_is_not_ready_leaves_no_line(
+    client: httpx.Client, token: tuple[str, str], tmp_path: Path
+) -> None:
+    log = tmp_path / "audit.log"
+    flags = ["--audit-log", str(log), "--disk-reserve", str(1 << 60)]
+    with guarded(tmp_path, token[1], flags=flags) as server:
+        told = client.get(f"{server.url}/ready", headers={"X-Request-Id": "not-ready"})
+        assert told.status_code == 503
+        refused = client.put(f"{server.native}/a", content=b"x", headers={"X-Request-Id": "no-token"})
+        assert refused.status_code == 401
+        line_of(log, "no-token")
+        assert "not-ready" not in log.read_text()
 
 
 def test_only_owner_and_group_can_read_it(known: Server, log: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -27,6 +28,10 @@ def client() -> Iterator[httpx.Client]:
 
 def uploads(scraped: Scrape) -> float:
     return scraped.value("artifact_proxy_http_requests_total", **UPLOADS)
+
+
+def disk_free(scraped: Scrape) -> float:
+    return scraped.value("artifact_proxy_disk_free_bytes")
 
 
 @contextmanager
@@ -67,3 +72,21 @@ def test_each_tells_of_all_and_forgets_nothing_when_one_is_killed(
     with stopped(second):
         upload(5)
         wait_until(lambda: uploads(scrape(server, client)) == 35, "those of the new worker are counted too")
+
+
+def test_the_room_on_the_disk_stays_known_when_a_worker_is_replaced(
+    serve: Callable[..., Server], client: httpx.Client
+) -> None:
+    server = serve("--workers", "2")
+    first, second = started_workers(server, 2)
+    with stopped(first):
+        wait_until(lambda: disk_free(scrape(server, client)) > 0, "the second has looked")
+    os.kill(first, signal.SIGKILL)
+    started_workers(server, 3)
+    told = []
+    for _ in range(5):
+        told.append(disk_free(scrape(server, client)))
+    with stopped(second):
+        told.append(disk_free(scrape(server, client)))
+    assert min(told) > 0
+    assert not any(map(math.isnan, told))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -185,3 +186,42 @@ def test_what_is_no_http_is_400_in_json_and_the_connection_closed(
         assert json.loads(answer.body)["error_code"] == "MALFORMED_REQUEST"
         assert connected.recv(1) == b""
     assert not (server.root / "a").exists()
+
+
+class TestRequestIds:
+    """Of requests that are refused before anything is asked: all that came of one before tells its id."""
+
+    REFUSED = (
+        (400, ["Transfer-Encoding: gzip"]),
+        (400, ["Host: elsewhere"]),
+        (400, ["Content-Length: 1", "Content-Length: 2"]),
+        (431, ["X-Long: " + "x" * 200_000]),
+    )
+
+    @pytest.mark.parametrize(("status", "headers"), REFUSED)
+    def test_the_given_one_is_kept(self, server: Server, status: int, headers: list[str]) -> None:
+        answer = exchange(server.url, head("PUT", "/v1/artifacts/a", "X-Request-Id: mine", *headers))
+        assert answer.status == status
+        assert answer.headers["x-request-id"] == "mine"
+        assert json.loads(answer.body)["request_id"] == "mine"
+        log = server.log().splitlines()
+        assert any("Refused what came from" in line and "mine" in line for line in log)
+
+    @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "\x1b[31m", '"}', "\xe4"])
+    @pytest.mark.parametrize(("status", "headers"), REFUSED)
+    def test_a_hostile_one_is_replaced(
+        self, server: Server, status: int, headers: list[str], given: str
+    ) -> None:
+        answer = exchange(server.url, head("PUT", "/v1/artifacts/a", f"X-Request-Id: {given}", *headers))
+        assert answer.status in {status, 400}  # the parser itself refuses some bytes
+        assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+        assert json.loads(answer.body)["request_id"] == answer.headers["x-request-id"]
+
+    def test_no_request_gets_that_of_another_one(self, server: Server) -> None:
+        with connection(server.url) as connected:
+            connected.sendall(head("GET", "/health", "X-Request-Id: mine"))
+            assert read_answer(connected).headers["x-request-id"] == "mine"
+            connected.sendall(b"this is not HTTP\r\n\r\n")
+            answer = read_answer(connected)
+        assert answer.status == 400
+        assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])

@@ -78,10 +78,3 @@ def test_the_example_configuration_has_every_setting_at_its_default() -> None:
     assert values == {
         name: str(value) if isinstance(value, SecretStr) else value for name, value in defaults.items()
     }
-
-
-def test_links_in_the_documents_lead_somewhere() -> None:
-    for document in (ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text("utf-8")):
-            if "://" not in target:
-                assert (document.parent / target).exists(), (document, target)

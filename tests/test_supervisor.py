@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 import socket
 import time
@@ -18,8 +17,10 @@ import uvicorn
 
 from app import supervisor
 from app.server import Patience
-from app.supervisor import METRICS_VARIABLE, Place, Supervisor
+from app.shared_directory import SharedDirectory
+from app.supervisor import Place, Supervisor
 from tests.support.patched import patched
+from tests.support.scraping import scrape
 from tests.support.server import Server, running, start, stop
 from tests.support.transfers import slow_transfers
 from tests.support.waiting import wait_until
@@ -49,7 +50,7 @@ def are_gone(processes: set[int]) -> bool:
 
 
 def metrics_directory(worker: int) -> Path:
-    return Path(psutil.Process(worker).environ()[METRICS_VARIABLE])
+    return Path(psutil.Process(worker).environ()["PROMETHEUS_MULTIPROC_DIR"])
 
 
 def test_each_of_two_workers_serves_the_same_artifacts(two_workers: Server) -> None:
@@ -68,17 +69,30 @@ def test_each_of_two_workers_serves_the_same_artifacts(two_workers: Server) -> N
         assert httpx.get(f"{two_workers.native}/by-{worker}.txt").content == str(worker).encode()
 
 
-def test_workers_count_in_one_directory_in_which_the_dead_are_not_alive(two_workers: Server) -> None:
-    one, other = workers_of(two_workers.process.pid)
+def test_workers_count_in_one_directory_which_does_not_grow_when_they_are_replaced(
+    two_workers: Server,
+) -> None:
+    one, other = started_workers(two_workers, 2)
     directory = metrics_directory(one)
     assert metrics_directory(other) == directory
-    for worker in (one, other):
-        (directory / f"gauge_livesum_{worker}.db").touch()
-    (directory / f"counter_{one}.db").touch()
-    os.kill(one, signal.SIGKILL)
-    wait_until(lambda: not (directory / f"gauge_livesum_{one}.db").exists(), "the dead one is forgotten")
-    assert (directory / f"gauge_livesum_{other}.db").exists()
-    assert (directory / f"counter_{one}.db").exists(), "what it has counted has happened"
+    files = set(os.listdir(directory))
+    os.kill(other, signal.SIGSTOP)
+    try:
+        with slow_transfers(two_workers.url, {f"{number}": CONTENT for number in range(4)}, []):
+            wait_until(lambda: in_flight(two_workers) == 4, "it has something to do")
+            os.kill(other, signal.SIGCONT)
+            os.kill(one, signal.SIGKILL)
+            started_workers(two_workers, 3)
+            assert in_flight(two_workers) == 0, "what the dead one did is over"
+    finally:
+        os.kill(other, signal.SIGCONT)
+    assert files <= set(os.listdir(directory)), "what it has counted has happened"
+    assert len(os.listdir(directory)) <= 2 * len({name.partition("_worker")[0] for name in files}) + 1
+
+
+def in_flight(server: Server) -> float:
+    with httpx.Client() as client:
+        return scrape(server, client).value("artifact_proxy_transfers_in_flight")
 
 
 def test_a_signal_during_the_start_ends_all_in_order_and_leaves_nothing(tmp_path: Path) -> None:
@@ -127,20 +141,31 @@ def test_workers_whose_supervisor_is_killed_end_in_order(serve: Callable[..., Se
         transfers.go_on()
         assert transfers.uploads[0].status() == 201
     wait_until(lambda: are_gone(workers), "the workers have ended")
-    shutil.rmtree(left)
     assert server.tree() == {"a": CONTENT}
+    strange = left.with_name("artifact-proxy-workers-of-somebody-else")
+    strange.mkdir()
+    for old in (left, strange):
+        os.utime(old, (0, 0))
+    with SharedDirectory() as mine:
+        assert not left.exists(), "whoever starts next removes it"
+        os.utime(mine.path, (0, 0))
+        with SharedDirectory():
+            assert mine.path.exists(), "but none that is in use"
+    assert not mine.path.exists()
+    assert strange.exists(), "and none of somebody else"
+    strange.rmdir()
 
 
 class TestPlace:
     """When there is somebody again in the place of a worker that has died."""
 
     def test_one_that_has_served_is_replaced_at_once(self) -> None:
-        place = Place()
+        place = Place("worker-0")
         assert [place.vacate(60) for _ in range(5)] == [0] * 5
         assert place.due <= time.monotonic()
 
     def test_those_that_die_of_their_start_are_replaced_after_pauses_that_grow(self) -> None:
-        place = Place()
+        place = Place("worker-0")
         pauses = [place.vacate(1) for _ in range(12)]
         assert (pauses[0], pauses[-1]) == (0, 30)
         assert pauses == sorted(pauses)
@@ -157,7 +182,7 @@ def test_a_machine_without_room_for_another_process_is_asked_again(
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         started = Supervisor(uvicorn.Config("unused", workers=2), listener, Patience(0, 0))
-    with started._directory:
+    with started._shared:
         monkeypatch.setattr(supervisor, "Worker", fail)
         started._fill()
         assert started._workers() == []

@@ -7,7 +7,6 @@ can go on. Each worker has its own.
 from __future__ import annotations
 
 import asyncio
-import random
 import sys
 from typing import Literal, TypeAlias, get_args
 
@@ -15,27 +14,13 @@ from starlette.requests import Request
 
 from app import metrics
 from app.api.limits import Limits
-from app.api.visit import visit_of
+from app.api.visit import GONE, visit_of
 from app.budget import Budget
-from app.errors import ServerBusy, UploadInterrupted
+from app.errors import Lacking, ServerBusy, UploadInterrupted
 
 Kind: TypeAlias = Literal["upload", "download", "listing", "deletion", "multipart"]
-Reason: TypeAlias = Literal["places", "memory", "threads", "connections"]
 
-GONE = "artifact-proxy.gone"
-"""The future in a request's scope that is done when its client is gone."""
-_RETRY_SECONDS = (4, 8)
-"""Those who were sent away together do not come back together."""
-
-# Shown from the start, as the first of a kind is an increase too.
 _RUNNING = {kind: metrics.TRANSFERS.labels(kind) for kind in get_args(Kind)}
-_SHED = {reason: metrics.SHED.labels(reason) for reason in get_args(Reason)}
-
-
-def shed(reason: Reason) -> float:
-    """Counts a request that is sent away; gives the seconds after which it may be sent again."""
-    _SHED[reason].inc()
-    return random.uniform(*_RETRY_SECONDS)  # noqa: S311 - no secret
 
 
 class Transfer:
@@ -84,7 +69,7 @@ class Admission:
         return transfer
 
     async def _take(
-        self, budget: Budget, size: int, reason: Reason, request: Request, end_of_patience: float
+        self, budget: Budget, size: int, lacking: Lacking, request: Request, end_of_patience: float
     ) -> None:
         if not size or budget.take(size):
             return
@@ -102,7 +87,7 @@ class Admission:
                 raise UploadInterrupted("The client went away before its turn came.")
             if not granted.done():
                 message = "The server has as many transfers as it can take; try again later."
-                raise ServerBusy(message, shed(reason))
+                raise ServerBusy(message, lacking)
         except BaseException:
             budget.withdraw(size, granted)
             raise

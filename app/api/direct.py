@@ -67,7 +67,7 @@ class DirectGateway:
 
         return await self._threads.run(presigned)
 
-    async def judge(self, request: Request, directory: ArtifactPath, memory: int) -> Transfer:
+    async def admit(self, request: Request, directory: ArtifactPath, memory: int) -> Transfer:
         """Refuses, before the body is read, whoever may upload nothing to the directory.
 
         Gives the others `memory` bytes for what they ask.

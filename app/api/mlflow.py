@@ -137,7 +137,7 @@ def router(
         What comes of it takes up to `memory` bytes.
         """
         directory = _directory(request, "directory")
-        transfer = await direct.judge(request, directory, max(parsing_bytes(request, limit), memory))
+        transfer = await direct.admit(request, directory, max(parsing_bytes(request, limit), memory))
         body = await read_json(request, model, limit, pace)
         return _named(directory, body.path), body, transfer
 

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import logging
 from math import ceil
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Mount
 
-from app import errors
+from app import errors, metrics
 from app.api.visit import visit_of
 from app.storage.base import RangeNotSatisfiable
 
 logger = logging.getLogger(__name__)
 
+for _lacking in get_args(errors.Lacking):
+    metrics.SHED.labels(_lacking)  # shown from the start, as the first of a kind is an increase too
 RETRY_AFTER_SECONDS = "5"
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 """All that any route has; OPTIONS is answered for every route, here."""
@@ -103,6 +105,8 @@ def answer(request: Request, error: errors.ArtifactError) -> Response:
     headers = {}
     if isinstance(error, RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.entry.size}"
+    if isinstance(error, errors.ServerBusy):
+        metrics.SHED.labels(error.lacking).inc()
     if isinstance(error, errors.TryLater):
         headers["Retry-After"] = str(ceil(error.seconds))
     elif status == 503:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app.api.threads import StorageThreads
-from app.errors import QuotaExceeded, ServerBusy
+from app.errors import QuotaExceeded, TryLater
 from app.paths import ArtifactPath
 
 logger = logging.getLogger(__name__)
@@ -40,10 +40,10 @@ class Reservation:
         self._size = 0
 
     def grow_to(self, size: int) -> None:
-        """Takes room for `size` bytes in all. Raises `QuotaExceeded`, and `ServerBusy` before it is known."""
+        """Takes room for `size` bytes in all. Raises `QuotaExceeded`, and `TryLater` before it is known."""
         for prefix, account in self._accounts.items():
             if account.measured is None:
-                raise ServerBusy("The server does not know yet how much room there is; try again later.")
+                raise TryLater("The server does not know yet how much room there is; try again later.")
             if account.taken - self._size + size > account.limit:
                 raise QuotaExceeded(
                     f"{str(prefix)!r} may hold {account.limit} bytes, of which about {account.taken} are "

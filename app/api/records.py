@@ -59,7 +59,7 @@ def auditing(audit: AuditLog) -> Callable[[Scope, Visit], None]:
     """An observer of visits that records them."""
 
     def record(scope: Scope, visit: Visit) -> None:
-        if audit.enabled and not (visit.public and visit.status == 200):  # the last are health checks
+        if audit.enabled and not (visit.public and visit.status in {200, 503}):  # the last are health checks
             audit.write(_audit_record(scope, visit), visit.started)
 
     return record

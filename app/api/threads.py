@@ -10,7 +10,6 @@ from contextlib import suppress
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from app.api.admission import shed
 from app.errors import ServerBusy
 
 P = ParamSpec("P")
@@ -39,9 +38,7 @@ class StorageThreads:
         try:
             # Only then: most calls need no timer.
             if self._running > self._count and not await self._starts(call, result):
-                raise ServerBusy(
-                    "The storage is too slow for all requests; try again later.", shed("threads")
-                )
+                raise ServerBusy("The storage is too slow for all requests; try again later.", "threads")
             return await asyncio.shield(result)
         except asyncio.CancelledError:
             if not call.cancel():

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.api.admission import shed
+from app import metrics
 from app.api.digests import Digests
 from app.api.pace import Pace, watched
 from app.api.threads import StorageThreads, finished
@@ -37,10 +37,11 @@ async def admitted(upload: Upload, patience: float | None) -> None:
     if upload.ready is None or upload.ready.done():
         return
     try:
-        async with asyncio.timeout(patience):
-            await asyncio.wrap_future(upload.ready)
+        with metrics.WAITING.track_inprogress():
+            async with asyncio.timeout(patience):
+                await asyncio.wrap_future(upload.ready)
     except TimeoutError:
-        raise ServerBusy("The server is busy with other uploads; try again later.", shed("memory")) from None
+        raise ServerBusy("The server is busy with other uploads; try again later.", "memory") from None
 
 
 async def receive(
@@ -156,7 +157,7 @@ class DownloadResponse(Response):
                     return
                 chunk = await self._threads.run(next, self._download, b"")
             await send({"type": "http.response.body", "body": b""})
-        except StorageError as error:
+        except (StorageError, ServerBusy) as error:  # the latter where no thread gets free
             path = str(self._download.entry.path)
             logger.error("Cut the download of %a: %s Cause: %s", path, error, error.__cause__)
         finally:

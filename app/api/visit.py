@@ -16,6 +16,8 @@ from app.identity.permissions import Action
 from app.paths import ArtifactPath
 
 _KEY = "artifact-proxy.visit"
+GONE = "artifact-proxy.gone"
+"""The future in a request's scope that is done when its client is gone."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -63,14 +65,14 @@ class Visit:
         return "client" if self.gone and not self.cancelled else "server"
 
 
-def new_request_id() -> str:
-    return secrets.token_hex(16)
+def request_id(given: str | None = None) -> str:
+    """The one that was given, if it can be taken over, and else a new one."""
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def begin(scope: MutableMapping[str, Any], given_id: str | None) -> Visit:
-    """Starts the visit of a request; a request id that can be taken over is."""
-    usable = given_id is not None and _REQUEST_ID.fullmatch(given_id)
-    visit = Visit(given_id if given_id is not None and usable else new_request_id())
+    """Starts the visit of a request."""
+    visit = Visit(request_id(given_id))
     scope[_KEY] = visit
     return visit
 

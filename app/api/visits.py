@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from email.utils import formatdate
 from typing import TypeAlias
 
@@ -56,10 +57,11 @@ class Visits:
                 await response(inner, receive, answered)
             raise
         finally:
-            for release in visit.at_end:
-                release()
-            for observe in self._observers:
-                observe(scope, visit)
+            with ExitStack() as last:  # all of it, whatever one of them raises
+                for observe in self._observers:
+                    last.callback(observe, scope, visit)
+                for release in visit.at_end:
+                    last.callback(release)
 
 
 def _counting(receive: Receive, visit: Visit) -> Receive:

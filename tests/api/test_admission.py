@@ -10,10 +10,10 @@ import pytest
 from starlette.requests import Request
 
 from app import metrics
-from app.api.admission import GONE, Admission
+from app.api.admission import Admission
 from app.api.limits import Limits
 from app.api.problems import answer_for
-from app.api.visit import Visit, visit_of
+from app.api.visit import GONE, Visit, visit_of
 from app.errors import ServerBusy, TooManyRequests, UploadInterrupted
 from app.identity.base import Identity
 from app.identity.permissions import EVERYTHING
@@ -71,10 +71,6 @@ def running(kind: str = "upload") -> float:
     return float(metrics.TRANSFERS.labels(kind)._value.get())
 
 
-def shed(reason: str) -> float:
-    return float(metrics.SHED.labels(reason)._value.get())
-
-
 @asynccontextmanager
 async def full(admission: Admission, memory: int = MEMORY) -> AsyncIterator[Caller]:
     """Somebody who has all there is, until the block ends."""
@@ -122,13 +118,12 @@ def test_what_runs_and_what_waits_is_counted() -> None:
 @pytest.mark.parametrize(("places", "reason"), [(1, "places"), (0, "memory")])
 def test_who_waited_long_enough_is_told_to_come_back_and_leaves_nothing(places: int, reason: str) -> None:
     async def main() -> None:
-        before = shed(reason)
         admission = admitting(places, patience=A_MOMENT)
         async with full(admission):
             callers = [Caller(admission) for _ in range(20)]
             outcomes = await asyncio.gather(*(caller.asking for caller in callers), return_exceptions=True)
             errors = [outcome for outcome in outcomes if isinstance(outcome, ServerBusy)]
-            assert len(errors) == len(callers) == shed(reason) - before
+            assert [error.lacking for error in errors] == [reason] * len(callers)
             assert {answer_for(error).status for error in errors} == {503}
             seconds = [error.seconds for error in errors]
             assert 1 <= min(seconds) < max(seconds) <= 10  # not all at the same time

@@ -15,7 +15,7 @@ import pytest
 from app.api.quotas import Quotas
 from app.api.threads import StorageThreads
 from app.cli import main as command
-from app.errors import QuotaExceeded, ServerBusy
+from app.errors import QuotaExceeded, TryLater
 from app.paths import ArtifactPath
 from tests.support.artifacts import path
 from tests.support.event_loop import run, until
@@ -96,7 +96,7 @@ class TestCounting:
 
     def test_before_it_was_measured_nobody_knows(self, threads: StorageThreads) -> None:
         quotas = Quotas({path("d"): 100}, Stored().usage, threads)
-        with pytest.raises(ServerBusy):
+        with pytest.raises(TryLater):
             room(quotas, "d/a", 1)
         room(quotas, "e/a", 1)
 

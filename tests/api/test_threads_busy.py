@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from app import metrics
 from app.api.problems import answer_for
 from app.api.threads import StorageThreads
 from app.errors import ServerBusy
 from tests.support.event_loop import A_MOMENT, PATIENCE, run, until
+from tests.support.fake_download import CHUNKS, FakeDownload, Reader, response, served
 
 COUNT = 2
 
@@ -52,11 +53,10 @@ def test_a_call_for_which_no_thread_gets_free_never_begins_and_is_refused_for_no
     storage = Storage()
 
     async def main() -> None:
-        before = metrics.SHED.labels("threads")._value.get()
         hanging = await all_hanging(opened, storage)
         outcomes = await asyncio.gather(*(opened.run(storage.hang) for _ in range(5)), return_exceptions=True)
-        assert [answer_for(error).status for error in outcomes if isinstance(error, ServerBusy)] == [503] * 5
-        assert metrics.SHED.labels("threads")._value.get() - before == 5
+        refused = [error for error in outcomes if isinstance(error, ServerBusy)]
+        assert [(answer_for(error).status, error.lacking) for error in refused] == [(503, "threads")] * 5
         storage.go_on()
         await asyncio.gather(*hanging)
         await opened.run(storage.hang)
@@ -96,6 +96,25 @@ def test_a_call_begins_as_soon_as_a_thread_is_free() -> None:
 
     with threads(PATIENCE) as opened:
         run(main())
+
+
+def test_a_download_for_whose_next_chunk_no_thread_gets_free_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+    storage, download = Storage(), FakeDownload(CHUNKS)
+
+    async def main() -> None:
+        hanging = await all_hanging(opened, storage)
+        reader = Reader()
+        await served(response(download, opened), reader)
+        assert reader.body == CHUNKS[0]
+        assert not reader.complete
+        storage.go_on()
+        await asyncio.gather(*hanging)
+
+    with threads(A_MOMENT) as opened, caplog.at_level(logging.ERROR, "app.api.transfer"):
+        run(main())
+    [record] = caplog.records
+    assert record.getMessage().startswith("Cut the download of 'models/a.bin': The storage is too slow")
+    assert (download.reads, download.closed) == (1, 1)
 
 
 def test_what_cleans_up_is_called_while_all_else_hangs() -> None:

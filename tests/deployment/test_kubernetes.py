@@ -21,6 +21,7 @@ from app.settings import settings_class
 from tests.support.dockerfile import ROOT, stages
 from tests.support.programs import installed
 from tests.support.server import Server
+from tests.support.usage import PER_CONNECTION
 
 FILE = ROOT / "config" / "kubernetes" / "artifact-proxy.yaml"
 RESOURCES: dict[str, Any] = {
@@ -30,6 +31,9 @@ DEPLOYMENT = RESOURCES["Deployment"]["spec"]
 POD = DEPLOYMENT["template"]["spec"]
 (CONTAINER,) = POD["containers"]
 VARIABLES: dict[str, str] = RESOURCES["ConfigMap"]["data"]
+MIB = 1024 * 1024
+AT_REST = 100 * MIB
+"""What one process has, as docs/operations.md says."""
 
 
 def test_a_deployment_comes_with_account_settings_service_policy_budget_and_autoscaler() -> None:
@@ -118,17 +122,31 @@ def test_every_probe_asks_for_what_the_server_answers(
     assert client.get(server.url + asked["path"]).status_code == 200
 
 
-def test_the_server_takes_the_variables(no_variables: None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def settings(no_variables: None, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Those of a server in a pod."""
+    for name, value in VARIABLES.items():
+        assert isinstance(value, str), f"{name} must be quoted: Kubernetes takes nothing but text"
+        monkeypatch.setenv(name, value)
+    return config.load({}, None).settings
+
+
+def test_the_server_takes_the_variables(settings: Any) -> None:
     (references,) = [source["configMapRef"] for source in CONTAINER["envFrom"] if "configMapRef" in source]
     assert references["name"] == RESOURCES["ConfigMap"]["metadata"]["name"]
     known = {config.variable_name(name): name for name in settings_class().model_fields}
     for name, value in VARIABLES.items():
-        assert isinstance(value, str), f"{name} must be quoted: Kubernetes takes nothing but text"
-        monkeypatch.setenv(name, value)
-    loaded = config.load({}, None)
-    for name, value in VARIABLES.items():
-        taken = str(getattr(loaded.settings, known[name])).removesuffix(".0")
+        taken = str(getattr(settings, known[name])).removesuffix(".0")
         assert taken.casefold() == value.casefold()
+
+
+def test_what_a_server_may_need_is_within_the_limit_of_memory(settings: Any) -> None:
+    assert settings.max_connections, "there are as many as descriptors allow"
+    budgets = settings.s3_upload_memory + settings.transfer_memory
+    each = AT_REST + budgets + settings.max_connections * PER_CONNECTION
+    limit = re.fullmatch(r"(\d+)Gi", CONTAINER["resources"]["limits"]["memory"])
+    assert limit
+    assert settings.workers * each <= int(limit[1]) * 1024 * MIB
 
 
 def test_no_pod_starts_without_the_access_file_that_its_head_tells_how_to_make() -> None:

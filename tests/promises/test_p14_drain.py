@@ -107,7 +107,7 @@ def test_p14_transfers_that_run_at_sigterm_end_whole(
 
 
 @pytest.mark.usefixtures("nginx_installed")
-@pytest.mark.parametrize(("kind", "workers"), [("local", "2"), ("s3", "1")])
+@pytest.mark.parametrize(("kind", "workers"), [("local", "2"), ("s3", "2")])
 def test_p14_transfers_that_do_not_end_in_time_are_aborted_cleanly(
     root_in: Callable[[str], Root], tmp_path: Path, kind: str, workers: str
 ) -> None:

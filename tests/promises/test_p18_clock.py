@@ -187,6 +187,7 @@ def test_p18_with_s3_an_upload_is_as_old_as_the_store_says(
         ) as server,
         chain.storage.create(path("a"), size=len(data)) as upload,
     ):
+        others = chain.leftovers()
         upload.write(data[:-1])
         assert len(chain.own()) == 1
         for offset in (f"+{YEAR}", f"-{YEAR}"):
@@ -197,5 +198,5 @@ def test_p18_with_s3_an_upload_is_as_old_as_the_store_says(
         upload.write(data[-1:])
         upload.commit()
         assert client.get(f"{server.native}/a").content == data
-        assert chain.leftovers() == []
+        assert chain.leftovers() == others
     assert "Removed" not in (tmp_path / "log").read_text()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 
 CONTENT = bytes(range(256)) * 1000
@@ -40,8 +42,11 @@ def current(headers: dict[str, str], etag: str) -> dict[str, str]:
     return {name: value.replace(CURRENT, etag) for name, value in headers.items()}
 
 
+_REQUEST_ID = re.compile(rb',"request_id":"[0-9a-f]{32}"')
+
+
 def seen(answer: httpx.Response) -> Seen:
     """All of an answer but the headers that tell which way it came, and when."""
     own = {"date", "server", "connection", "keep-alive", "x-request-id"}
     headers = sorted((name, value) for name, value in answer.headers.multi_items() if name not in own)
-    return answer.status_code, headers, answer.content
+    return answer.status_code, headers, _REQUEST_ID.sub(b"", answer.content)

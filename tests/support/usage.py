@@ -6,6 +6,10 @@ from pathlib import Path
 
 import psutil
 
+PER_CONNECTION = 384 * 1024
+"""Bytes that the server may take for each: what it reads of a request before that is let in, and what it
+knows of a connection. docs/reliability.md promises it."""
+
 
 def resident(process: int) -> int:
     """Bytes that are in memory now."""

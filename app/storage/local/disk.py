@@ -38,8 +38,9 @@ class Disk:
         """Raises `StorageFull` unless `size` bytes more leave the reserve free."""
         room = self.room()
         if room is not None and size > room.left:
+            what = f"for the {size} bytes of" if size else "left for"
             raise StorageFull(
-                f"The storage has no room for the {size} bytes of {str(path)!r}; ask its operator for more."
+                f"The storage has no room {what} {str(path)!r}; free some or ask its operator for more."
             )
 
     def rehearse(self) -> None:

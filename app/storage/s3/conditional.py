@@ -91,8 +91,8 @@ def _put(bucket: Bucket, key: str) -> bool:
 def _complete(bucket: Bucket, key: str) -> bool:
     def judges(**condition: str) -> bool:
         upload_id = bucket.own_call("CreateMultipartUpload", Key=key)["UploadId"]
-        bucket.own_call("PutObject", Key=key, Body=upload_id.encode())  # so that a sweep can abort it
         try:
+            bucket.own_call("PutObject", Key=key, Body=upload_id.encode())  # so that a sweep can abort it
             part = bucket.own_call("UploadPart", Key=key, UploadId=upload_id, PartNumber=1, Body=b"other")
             parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
             return _judges(

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from app.errors import StorageMisbehaved
 from app.paths import ArtifactPath
 from app.storage.s3.bucket import Bucket
-from app.storage.s3.conditional import PROBES
+from app.storage.s3.conditional import NO_UPLOAD, PROBES
 from app.storage.s3.deletion import delete_keys
 from app.storage.s3.failures import FAILURES
 
@@ -21,7 +21,7 @@ def rehearse(bucket: Bucket, *, read_only: bool) -> Iterator[str]:
     if read_only:
         return
     key = bucket.root.own(PROBES + secrets.token_hex(8))
-    bucket.upload_call("PutObject", Key=key, Body=b"probe")
+    bucket.upload_call("PutObject", Key=key, Body=NO_UPLOAD)
     try:
         yield "write"
         bucket.call("HeadObject", Key=key)
