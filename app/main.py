@@ -15,6 +15,7 @@ from app.api import artifacts, docs, mlflow, openapi, problems, system
 from app.api.access import Access
 from app.api.admission import Admission
 from app.api.authentication import Authentication
+from app.api.bodies import JsonBodies
 from app.api.cors import Cors
 from app.api.direct import DirectGateway
 from app.api.drain import Drain
@@ -127,9 +128,10 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
     )
     app.include_router(system.router(readiness, direct=direct.enabled))
     app.include_router(artifacts.router(gateway))
+    bodies = JsonBodies(pace)
     for name_prefix in mlflow.PREFIXES:
         app.include_router(
-            mlflow.router(gateway, direct, name_prefix, max_json=settings.max_json_size, pace=pace)
+            mlflow.router(gateway, direct, bodies, name_prefix, max_json=settings.max_json_size)
         )
     docs.install(app)
     openapi.install(app)

@@ -134,6 +134,7 @@ class Supervisor:
         self._ended_at: float | None = None
         """Since when the workers are to end."""
         self._killed_at = math.inf
+        self._looked_at = time.monotonic()
         self._status = 0
 
     def run(self) -> int:
@@ -201,10 +202,14 @@ class Supervisor:
             worker.signal(signal.SIGKILL)
 
     def _look_after(self) -> None:
+        stood_still = time.monotonic() - self._looked_at > HUNG_SECONDS / 2
+        self._looked_at = time.monotonic()
         for place, worker in self._workers():
             worker.listen()
             if not worker.process.is_alive():
                 self._replace(place, worker)
+            elif stood_still:
+                worker.forget_silence()  # the whole machine or container may have done so
             elif worker.is_silent():
                 logger.error("Worker %d has given no sign of life for %g seconds.", worker.pid, HUNG_SECONDS)
                 worker.forget_silence()

@@ -129,6 +129,18 @@ def test_a_worker_that_stands_still_is_replaced_and_holds_nobody_up_at_the_end(
     assert server.process.wait(20) == 0
 
 
+def test_a_pause_of_all_is_no_silence_of_any(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """Of a container, say."""
+    patience = patched(tmp_path / "patch", "import app.supervisor", "app.supervisor.HUNG_SECONDS = 3")
+    server = serve("--workers", "2", **patience)
+    workers = set(started_workers(server, 2))
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        for process in (server.process.pid, *workers):
+            os.kill(process, number)
+        time.sleep(3.5)  # longer than a worker may be silent, and then long enough to be looked after
+    assert workers_of(server.process.pid) == workers
+
+
 def test_workers_whose_supervisor_is_killed_end_in_order(serve: Callable[..., Server]) -> None:
     server = serve("--workers", "2")
     workers = set(started_workers(server, 2))

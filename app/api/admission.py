@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Literal, TypeAlias, get_args
 
 from starlette.requests import Request
@@ -26,13 +27,20 @@ _RUNNING = {kind: metrics.TRANSFERS.labels(kind) for kind in get_args(Kind)}
 class Transfer:
     """What one transfer has of the memory."""
 
-    def __init__(self, memory: Budget, size: int) -> None:
+    def __init__(self, memory: Budget, size: int, wait_for: Callable[[int], Awaitable[None]]) -> None:
         self._memory = memory
         self._size = size
+        self._wait_for = wait_for
 
     def holds(self, size: int) -> None:
         """It turned out to hold `size` bytes from now on. If they are more than it got, others wait."""
         self._memory.release(self._size - size)
+        self._size = size
+
+    async def exchange(self, size: int) -> None:
+        """Gives back what it has, and waits for `size` bytes. Raises as `begin_transfer` does."""
+        self.holds(0)
+        await self._wait_for(size)
         self._size = size
 
 
@@ -58,11 +66,16 @@ class Admission:
         assert identity is not None
         self._limits.begin_transfer(identity)
         visit.at_end.append(lambda: self._limits.end_transfer(identity))
-        end_of_patience = asyncio.get_running_loop().time() + self._patience
+        clock = asyncio.get_running_loop().time
+        end_of_patience = clock() + self._patience
         await self._take(self._places, 1, "places", request, end_of_patience)
         visit.at_end.append(lambda: self._places.release(1))
         await self._take(self._memory, memory, "memory", request, end_of_patience)
-        transfer = Transfer(self._memory, memory)
+
+        async def wait_for(size: int) -> None:
+            await self._take(self._memory, size, "memory", request, clock() + self._patience)
+
+        transfer = Transfer(self._memory, memory, wait_for)
         visit.at_end.append(lambda: transfer.holds(0))
         _RUNNING[kind].inc()
         visit.at_end.append(_RUNNING[kind].dec)

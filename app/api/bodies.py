@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from app.api.admission import Transfer
 from app.api.pace import Pace, watched
 from app.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType, UploadInterrupted
 
@@ -24,25 +25,44 @@ _VALUES_BYTES = 25 * 1024 * 1024
 M = TypeVar("M", bound=BaseModel)
 
 
-async def read_json(request: Request, model: type[M], limit: int, pace: Pace) -> M:
-    """The body of at most `limit` bytes as `model`.
+class JsonBodies:
+    """Reads them; of large ones, each of which takes many times its bytes then, one is parsed at a time."""
 
-    Raises `UnsupportedMediaType`, `RequestTooLarge`, `TransferTooSlow`, and `InvalidRequest` for everything
-    that two parsers could understand differently.
-    """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise UnsupportedMediaType(
-            f"The Content-Type {media_type!r} is not accepted here; send application/json."
-        )
-    body = await _read(request, limit, pace)
-    # Parsing much takes long, and others wait for the event loop.
-    return await asyncio.to_thread(_parsed, body, model) if len(body) > _QUICK_BYTES else _parsed(body, model)
+    def __init__(self, pace: Pace) -> None:
+        """`pace`: at which clients must send."""
+        self._pace = pace
+        self._parsing = asyncio.Lock()
+
+    async def read(self, request: Request, model: type[M], limit: int, transfer: Transfer) -> M:
+        """The body of at most `limit` bytes as `model`. `transfer` has room for the bytes alone.
+
+        Raises `UnsupportedMediaType`, `RequestTooLarge`, `TransferTooSlow`, and `InvalidRequest` for
+        everything that two parsers could understand differently.
+        """
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise UnsupportedMediaType(
+                f"The Content-Type {media_type!r} is not accepted here; send application/json."
+            )
+        body = await _read(request, limit, self._pace)
+        if len(body) <= _QUICK_BYTES:
+            return _parsed(body, model)
+        async with self._parsing:
+            transfer.holds(_parsing_bytes(len(body)))
+            try:
+                # It takes long, and others wait for the event loop.
+                return await asyncio.to_thread(_parsed, body, model)
+            finally:
+                transfer.holds(len(body))
 
 
-def parsing_bytes(request: Request, limit: int) -> int:
-    """What `read_json` may take of memory, in the worst case."""
-    size = min(int(request.headers.get("content-length", limit)), limit)
+def body_bytes(request: Request, limit: int) -> int:
+    """What a body of at most `limit` bytes takes until it is there."""
+    return min(int(request.headers.get("content-length", limit)), limit)
+
+
+def _parsing_bytes(size: int) -> int:
+    """What parsing `size` bytes may take, in the worst case."""
     return _TEXT_FACTOR * size + min(_VALUES_FACTOR * size, _VALUES_BYTES)
 
 

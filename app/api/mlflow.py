@@ -13,10 +13,9 @@ from starlette.responses import JSONResponse, Response
 
 from app.api import openapi
 from app.api.admission import Transfer
-from app.api.bodies import parsing_bytes, read_json
+from app.api.bodies import JsonBodies, body_bytes
 from app.api.direct import DirectGateway
 from app.api.gateway import Gateway
-from app.api.pace import Pace
 from app.api.schemas import (
     MlflowFiles,
     MultipartAbort,
@@ -39,8 +38,8 @@ _COMPLETION = 32
 given for each of up to 10 000 parts, long URLs included."""
 _LISTING_BYTES = 4 * 1024 * 1024
 """What 16 000 entries take. A listing has no pages, so more may come of it."""
-_CREATED_BYTES = 32 * 1024 * 1024
-"""What the URLs of the most parts take until they are JSON."""
+_PART_BYTES = 3400
+"""What the URL of a part takes until it is JSON."""
 _SECRET = {"Cache-Control": "no-store"}
 
 Step = TypeVar("Step", MultipartCreate, MultipartComplete, MultipartAbort)
@@ -49,10 +48,10 @@ Step = TypeVar("Step", MultipartCreate, MultipartComplete, MultipartAbort)
 def router(
     gateway: Gateway,
     direct: DirectGateway,
+    bodies: JsonBodies,
     name_prefix: str,
     *,
     max_json: int,
-    pace: Pace,
 ) -> APIRouter:
     routes = APIRouter(prefix=PREFIXES[name_prefix], tags=["mlflow-artifacts"])
     max_completion = max_json * _COMPLETION if direct.enabled else max_json
@@ -129,22 +128,21 @@ def router(
             "summary": f"Multipart upload straight to storage: {step}",
         }
 
-    async def asked(
-        request: Request, model: type[Step], limit: int, memory: int = 0
-    ) -> tuple[ArtifactPath, Step, Transfer]:
-        """The artifact that is meant, and the body, which is read once the caller may upload there.
-
-        What comes of it takes up to `memory` bytes.
-        """
+    async def asked(request: Request, model: type[Step], limit: int) -> tuple[ArtifactPath, Step, Transfer]:
+        """The artifact that is meant, and the body, which is read once the caller may upload there."""
+        if "content-length" not in request.headers:
+            limit = min(limit, max_json)  # room for the largest is for those who announce that they need it
         directory = _directory(request, "directory")
-        transfer = await direct.admit(request, directory, max(parsing_bytes(request, limit), memory))
-        body = await read_json(request, model, limit, pace)
+        transfer = await direct.admit(request, directory, body_bytes(request, limit))
+        body = await bodies.read(request, model, limit, transfer)
         return _named(directory, body.path), body, transfer
 
     @routes.post(**multipart("create", MultipartCreate, MultipartCreated))
     async def multipart_create(request: Request) -> Response:
         """One secret URL for each part. The client puts the parts there, and completes the upload here."""
-        path, body, transfer = await asked(request, MultipartCreate, max_json, _CREATED_BYTES)
+        path, body, transfer = await asked(request, MultipartCreate, max_json)
+        if direct.enabled:
+            await transfer.exchange(body.num_parts * _PART_BYTES)
         upload_id, urls = await direct.begin(request, path, body.num_parts)
         credentials = [MultipartCredential(url=url, part_number=number) for number, url in enumerate(urls, 1)]
         created = MultipartCreated(upload_id=upload_id, credentials=credentials)

@@ -15,7 +15,7 @@ from app.api.threads import StorageThreads
 from tests.support.interposer import interposing
 from tests.support.object_store import ObjectStore
 from tests.support.presigning import EXTRA, REDIRECT_ABOVE, Begin, ContentOf, Left, Multipart, Place
-from tests.support.s3_front import Front, fronted
+from tests.support.s3_front import Front, fronted_alone
 from tests.support.server import Server, running
 
 
@@ -42,11 +42,8 @@ def shared_front(
     object_store: ObjectStore, client: httpx.Client, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Front]:
     """A server over a root in a real store, for the tests of one module."""
-    bucket = object_store.make_bucket()
-    log_file = tmp_path_factory.mktemp("front") / "log"
-    with fronted(object_store, bucket, client, log_file) as started:
+    with fronted_alone(object_store, client, tmp_path_factory.mktemp("front")) as started:
         yield started
-    object_store.remove_bucket(bucket)
 
 
 @pytest.fixture

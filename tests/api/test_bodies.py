@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from starlette.requests import Request
 
-from app.api.bodies import read_json
+from app.api.bodies import JsonBodies
 from app.api.schemas import MultipartComplete, MultipartCreate
 from app.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType, UploadInterrupted
-from tests.support.unlimited import UNHURRIED
+from tests.support.unlimited import UNHURRIED, boundless
 
 JSON = "application/json"
 LIMIT = 1024 * 1024
@@ -52,7 +52,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def understood(sender: Sender, model: type[M], content_type: str | None = JSON) -> M:
-    return asyncio.run(read_json(sender.request(content_type), model, LIMIT, UNHURRIED))
+    return asyncio.run(JsonBodies(UNHURRIED).read(sender.request(content_type), model, LIMIT, boundless()))
 
 
 def read(*pieces: bytes, content_type: str | None = JSON) -> Part:

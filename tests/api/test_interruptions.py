@@ -1,10 +1,8 @@
-"""Requests that are refused before their body, and clients and servers that break off in the middle."""
+"""Requests that are refused before their body, and clients that break off in the middle."""
 
 from __future__ import annotations
 
-import signal
 import socket
-from collections.abc import Callable
 
 import httpx
 import pytest
@@ -101,25 +99,6 @@ def _open_files(pid: int) -> list[str]:
     import psutil
 
     return [file.path for file in psutil.Process(pid).open_files()]
-
-
-class TestServerKilled:
-    def test_tears_nothing_and_the_next_start_sweeps(
-        self, serve: Callable[..., Server], client: httpx.Client
-    ) -> None:
-        server = serve()
-        client.put(f"{server.native}/d/a", content=b"old")
-        with connection(server.url) as connected:
-            connected.sendall(head("PUT", "/v1/artifacts/d/a", "Content-Length: 9000000") + bytes(3_000_000))
-            wait_until(server.staged, "the upload has begun")
-            server.process.send_signal(signal.SIGKILL)
-            server.process.wait()
-        assert server.tree() == {"d/a": b"old"}
-        assert len(server.staged()) == 1
-        successor = serve(root=server.root)
-        wait_until(lambda: not successor.staged(), "the next start sweeps")
-        assert client.get(f"{successor.native}/d/a").content == b"old"
-        wait_until(lambda: "Removed 1 uploads" in successor.log(), "it says so")
 
 
 @pytest.mark.parametrize(

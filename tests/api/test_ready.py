@@ -14,6 +14,7 @@ import pytest
 from tests.support.interposer import interposing
 from tests.support.interposer_actions import hang
 from tests.support.object_store import ObjectStore
+from tests.support.patched import patched
 from tests.support.server import Server, running, stop
 from tests.support.waiting import wait_until
 
@@ -36,12 +37,18 @@ def failing(answer: httpx.Response) -> list[str]:
     return failed
 
 
+@pytest.fixture
+def soon(tmp_path: Path) -> dict[str, str]:
+    """For a server whose outcomes hold for a second only, so that nobody waits long for the next ones."""
+    return patched(tmp_path / "patch", "import app.api.readiness", "app.api.readiness.FRESH_SECONDS = 1")
+
+
 def until_failing(client: httpx.Client, server: Server, expected: list[str]) -> httpx.Response:
     """The first answer with these checks that fail."""
     answers = []
 
     def has_come() -> bool:
-        time.sleep(0.2)  # an outcome holds for seconds, so nobody need hurry
+        time.sleep(0.1)  # an outcome holds for a while, so nobody need hurry
         answers.append(client.get(f"{server.url}/ready"))
         return failing(answers[-1]) == expected
 
@@ -63,9 +70,9 @@ def test_it_may_be_asked_under_any_name(server: Server, client: httpx.Client) ->
 
 
 def test_a_root_that_is_lost_is_not_ready_until_it_is_back(
-    serve: Callable[..., Server], client: httpx.Client, tmp_path: Path
+    serve: Callable[..., Server], client: httpx.Client, soon: dict[str, str], tmp_path: Path
 ) -> None:
-    server = serve()
+    server = serve(**soon)
     assert failing(client.get(f"{server.url}/ready")) == []
     elsewhere = server.root.rename(tmp_path / "elsewhere")
     told = until_failing(client, server, ["disk", "storage"])
@@ -103,13 +110,13 @@ class TestDisk:
 
 
 def test_a_silent_store_is_not_ready_within_seconds_and_asked_no_more_than_once(
-    object_store: ObjectStore, bucket: str, client: httpx.Client, tmp_path: Path
+    object_store: ObjectStore, bucket: str, client: httpx.Client, soon: dict[str, str], tmp_path: Path
 ) -> None:
     with (
         interposing(object_store.url) as store,
         running(
             f"s3://{bucket}/some/root",
-            environment=object_store.environment(store.url),
+            environment=object_store.environment(store.url) | soon,
             log_file=tmp_path / "log",
         ) as server,
     ):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -64,27 +63,6 @@ class TestStoreStopped:
         front.interposer.clear()
         yield
         front.interposer.forget_rules()
-
-    def test_for_a_while_leaves_health_quick_and_full_service_afterwards(
-        self, front: Front, folder: str, client: httpx.Client, tmp_path: Path
-    ) -> None:
-        front.put(f"{folder}/a", b"data")
-        with (
-            impatient(front, tmp_path / "log", "--storage-threads", "2") as hasty,
-            ThreadPoolExecutor(8) as pool,
-        ):
-            front.interposer.on(lambda request: True, hang, times=None)
-            reading = [pool.submit(hasty.get, f"{folder}/a") for _ in range(4)]
-            writing = [pool.submit(hasty.put, f"{folder}/d/{number}", b"data") for number in range(4)]
-            wait_until(lambda: len(front.interposer.requests("GetObject")) >= 1, "requests wait")
-            for _ in range(5):
-                assert client.get(f"{hasty.server.url}/health").status_code == 200
-            assert not all(request.done() for request in reading + writing)
-            assert {request.result().status_code for request in reading + writing} <= {503, 504}
-            front.interposer.forget_rules()
-            assert hasty.get(f"{folder}/a").content == b"data"
-            assert hasty.put(f"{folder}/d/0", LARGE).status_code == 201
-            assert front.leftovers() == []
 
     def test_during_an_upload_leaves_nothing_once_it_goes_on(
         self, front: Front, folder: str, tmp_path: Path

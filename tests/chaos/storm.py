@@ -96,6 +96,7 @@ class Storm:
         candidates = [*self._replicas] if fault == PAUSED else [*self._replicas[1:]]
         if fault == WORKER_KILLED:
             candidates = [replica for replica in candidates if replica.workers > 1]
+        assert candidates, f"there is no server for: {fault}"
         self._chance.shuffle(candidates)
         while True:
             for replica in candidates:

@@ -14,14 +14,14 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.types import Message
 
-from app.api.bodies import read_json
+from app.api.bodies import JsonBodies
 from app.api.conditions import is_plain_to_nginx, precondition, wanted_range, write_precondition
 from app.api.digests import Digests
 from app.api.schemas import MultipartComplete, MultipartCreate
 from app.api.target import query_parameter
 from app.errors import InvalidPath, InvalidRequest
 from tests.fuzz.reading import headers, only, pieces
-from tests.support.unlimited import UNHURRIED
+from tests.support.unlimited import UNHURRIED, boundless
 
 SECONDS = 2.0
 """Far more than a linear parser takes for a hostile header, and far less than any other."""
@@ -164,7 +164,7 @@ def test_a_json_body_is_read_or_refused(body: bytes) -> None:
         return {"type": "http.request", "body": body, "more_body": False}
 
     def read(request: Request, model: type[BaseModel]) -> BaseModel:
-        return asyncio.run(read_json(request, model, 1_000_000, UNHURRIED))
+        return asyncio.run(JsonBodies(UNHURRIED).read(request, model, 1_000_000, boundless()))
 
     scope = {"type": "http", "headers": [(b"content-type", b"application/json")]}
     for model in (MultipartCreate, MultipartComplete):

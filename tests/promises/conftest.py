@@ -8,18 +8,15 @@ import httpx
 import pytest
 
 from tests.support.object_store import ObjectStore
-from tests.support.s3_front import Front, fronted
+from tests.support.s3_front import Front, fronted_alone
 
 
 @pytest.fixture(scope="session")
 def shared_front(
     object_store: ObjectStore, client: httpx.Client, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Front]:
-    bucket = object_store.make_bucket()
-    log_file = tmp_path_factory.mktemp("front") / "log"
-    with fronted(object_store, bucket, client, log_file) as started:
+    with fronted_alone(object_store, client, tmp_path_factory.mktemp("front")) as started:
         yield started
-    object_store.remove_bucket(bucket)
 
 
 @pytest.fixture

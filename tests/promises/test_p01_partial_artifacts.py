@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.support.raw import connection, head, read_answer
+from tests.support.repeating import repeating
 from tests.support.s3_chain import MIB, PART
 from tests.support.server import Server
 from tests.support.waiting import wait_until
@@ -40,17 +41,15 @@ class Watch:
         self._client = client
         self._directory = directory
         self._name = name
-        self._over = threading.Event()
         self._lock = threading.Lock()
         self.sights: list[Sight] = []
 
-    def run(self) -> None:
-        while not self._over.is_set():
-            sight = self.look()
-            with self._lock:
-                self.sights.append(sight)
+    def take(self) -> None:
+        sight = self._look()
+        with self._lock:
+            self.sights.append(sight)
 
-    def look(self) -> Sight:
+    def _look(self) -> Sight:
         url = f"{self._directory}/{self._name}"
         got, seen = self._client.get(url), self._client.head(url)
         listed = self._client.get(f"{self._directory}/")
@@ -67,20 +66,12 @@ class Watch:
         enough = len(self.sights) + 2
         wait_until(lambda: len(self.sights) >= enough, "somebody has looked")
 
-    def stop(self) -> None:
-        self._over.set()
-
 
 @contextmanager
 def watching(client: httpx.Client, directory: str, name: str) -> Iterator[Watch]:
     watch = Watch(client, directory, name)
-    thread = threading.Thread(target=watch.run)
-    thread.start()
-    try:
+    with repeating(watch.take):
         yield watch
-    finally:
-        watch.stop()
-        thread.join()
 
 
 def sight(content: bytes | None) -> Sight:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from app.storage.local import LocalSettings, LocalStorage, open_storage
 from tests.support.artifacts import get, path, put
 from tests.support.object_store import ObjectStore
 from tests.support.raw import connection, head, read_answer
+from tests.support.repeating import repeating
 from tests.support.s3_chain import PART, PREFIX, chained
 from tests.support.server import Server
 from tests.support.waiting import wait_until
@@ -30,29 +30,19 @@ class Sweeper:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._over = threading.Event()
         self.times = 0
         self.swept = 0
 
-    def run(self) -> None:
-        while not self._over.wait(0.02):
-            self.swept += self._storage.sweep()
-            self.times += 1
-
-    def stop(self) -> None:
-        self._over.set()
+    def sweep(self) -> None:
+        self.swept += self._storage.sweep()
+        self.times += 1
 
 
 @contextmanager
 def sweeping(storage: Storage) -> Iterator[Sweeper]:
     sweeper = Sweeper(storage)
-    thread = threading.Thread(target=sweeper.run)
-    thread.start()
-    try:
+    with repeating(sweeper.sweep, 0.02):
         yield sweeper
-    finally:
-        sweeper.stop()
-        thread.join()
 
 
 def another(root: Path) -> LocalStorage:

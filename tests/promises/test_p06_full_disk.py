@@ -98,26 +98,30 @@ def test_p06_a_disk_without_names_left_answers_507_until_there_are_some_again(
 ) -> None:
     client.put(f"{empty.native}/d/other", content=b"x").raise_for_status()
     names = empty.root / "names"
-    with pytest.raises(OSError, match="No space left"):
-        take_all_names(names)
-    assert told(client.put(f"{empty.native}/d/old", content=b"new")) == FULL
-    assert told(client.put(f"{empty.native}/new/a", content=b"new")) == FULL
-    assert client.get(f"{empty.native}/d/old").content == b"old"
-    assert empty.staged() == []
-    client.delete(f"{empty.native}/d/other").raise_for_status()
-    assert client.put(f"{empty.native}/d/old", content=b"new").status_code == 200
-    shutil.rmtree(names)
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            take_all_names(names)
+        assert told(client.put(f"{empty.native}/d/old", content=b"new")) == FULL
+        assert told(client.put(f"{empty.native}/new/a", content=b"new")) == FULL
+        assert client.get(f"{empty.native}/d/old").content == b"old"
+        assert empty.staged() == []
+        client.delete(f"{empty.native}/d/other").raise_for_status()
+        assert client.put(f"{empty.native}/d/old", content=b"new").status_code == 200
+    finally:
+        shutil.rmtree(names)
 
 
 def test_p06_a_disk_that_others_fill_answers_507_until_they_make_room(
     empty: Server, client: httpx.Client
 ) -> None:
     others = empty.root / "others"
-    with pytest.raises(OSError, match="No space left"):
-        take_all_room(others)
-    assert told(client.put(f"{empty.native}/d/old", content=b"new")) == FULL
-    assert told(client.put(f"{empty.native}/new/a", content=iter([b"new"]))) == FULL
-    others.unlink()
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            take_all_room(others)
+        assert told(client.put(f"{empty.native}/d/old", content=b"new")) == FULL
+        assert told(client.put(f"{empty.native}/new/a", content=iter([b"new"]))) == FULL
+    finally:
+        others.unlink()
     assert only_the_old_one_is_there(empty)
     assert client.put(f"{empty.native}/d/old", content=b"new").status_code == 200
 

@@ -1,4 +1,4 @@
-"""P9, for a local root: a system call that fails while an artifact or a directory is read is the right answer."""
+"""P9, for a local root: each system call that fails while something is read is the right answer."""
 
 from __future__ import annotations
 
@@ -68,7 +68,13 @@ def assert_unharmed(client: httpx.Client, directory: str) -> None:
     ],
 )
 def test_p09_what_cannot_be_opened_has_its_status_and_tells_no_paths(
-    server: Server, client: httpx.Client, failing: Failing, directory: str, error: str, answer: tuple[int, str]
+    *,
+    server: Server,
+    client: httpx.Client,
+    failing: Failing,
+    directory: str,
+    error: str,
+    answer: tuple[int, str],
 ) -> None:
     with failing("openat", f"error={error}"):
         answers = [*asked(client, directory), client.head(f"{directory}/a")]
@@ -102,16 +108,12 @@ def test_p09_a_disk_that_fails_before_an_answer_has_begun_is_an_error(
 def test_p09_one_that_fails_in_the_middle_leaves_a_download_visibly_short(
     server: Server, client: httpx.Client, failing: Failing, directory: str
 ) -> None:
-    received = 0
-    with (
-        failing("pread64", "error=EIO:when=3+"),
-        pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"),
-        client.stream("GET", f"{directory}/a") as answer,
-    ):
+    pieces: list[bytes] = []
+    with failing("pread64", "error=EIO:when=3+"), client.stream("GET", f"{directory}/a") as answer:
         assert answer.status_code == 200
         assert int(answer.headers["content-length"]) == len(LARGE)
-        for piece in answer.iter_raw():
-            received += len(piece)
-    assert received == 2 * CHUNK_BYTES
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
+            pieces.extend(answer.iter_raw())
+    assert 0 < sum(map(len, pieces)) <= 2 * CHUNK_BYTES
     assert "Cut the download of" in server.log()
     assert_unharmed(client, directory)

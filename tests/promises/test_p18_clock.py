@@ -166,7 +166,7 @@ def test_p18_a_server_that_drains_waits_for_transfers_and_not_for_ever(clock: Cl
             goes_on.sendall(b"ok")
             assert read_answer(goes_on).status == 201
             clock.jump(f"-{YEAR}")
-            server.process.wait(20)
+            assert server.process.wait(20) == 0
         assert server.tree() == {"a": b"ok"}
         assert server.staged() == []
 

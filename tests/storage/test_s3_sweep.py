@@ -20,7 +20,7 @@ from tests.support.artifacts import path, paths, put
 from tests.support.interposer_actions import answer, delay, later
 from tests.support.interposer_exchange import Request
 from tests.support.object_store import ObjectStore
-from tests.support.s3_chain import PART, PREFIX, RECORDS, Chain, chained, opened
+from tests.support.s3_chain import PART, PREFIX, RECORDS, Chain, chained
 
 LARGE = b"x" * (2 * PART + 1)
 AGE = 1000
@@ -209,25 +209,6 @@ def is_for_record(operation: str) -> Callable[[Request], bool]:
 
 
 class TestLiveUploads:
-    def test_are_not_swept_by_another_server_while_their_own_renews_them(
-        self, object_store: ObjectStore, bucket: str
-    ) -> None:
-        age = 3
-        with (
-            chained(object_store, bucket, s3_abandoned_upload_age=age) as chain,
-            closing(opened(object_store, object_store.url, bucket, s3_abandoned_upload_age=age)) as other,
-            chain.storage.create(path("a")) as upload,
-        ):
-            upload.write(LARGE)
-            end = time.monotonic() + 2 * age + 1.5
-            while time.monotonic() < end:
-                assert chain.storage.sweep() == 0
-                assert other.sweep() == 0
-                time.sleep(0.1)
-            upload.commit()
-            assert chain.artifacts() == {"a": LARGE}
-            assert chain.leftovers() == []
-
     def test_are_not_swept_by_their_own_server_although_their_records_are_old(self, chain: Chain) -> None:
         with chain.storage.create(path("a")) as upload:
             upload.write(LARGE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import secrets
-import signal
 import subprocess
 import threading
 import time
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 START_SECONDS = 60  # it takes 1 to 3 on an idle machine
-STOP_SECONDS = 3  # SeaweedFS often takes for ever after large downloads
 ACCESS_KEY = "test-access-key"
 SECRET_KEY = "test-secret-key"  # noqa: S105 - of servers that live as long as a test run
 REGION = "us-east-1"
 _MISSING_FILE = "/nonexistent/aws"
-_FOREIGN_VARIABLES = ("AWS_", "BOTO_", "MOTO_", "S3_", "WEED_")
+_FOREIGN_VARIABLES = ("AWS_", "BOTO_", "COVERAGE_", "MOTO_", "S3_", "WEED_")
+"""Settings, and the measuring of our own code, which would make others slow."""
 _GRPC_OFFSET = 10_000  # what SeaweedFS adds to a port
 _session_lock = threading.Lock()
 
@@ -201,7 +200,8 @@ def _started(
         _wait_until_ready(store, process)
         yield store
     finally:
-        _stop(process)
+        process.kill()  # nobody needs its data; asked to end, SeaweedFS takes seconds, or for ever
+        process.wait()
 
 
 def _wait_until_ready(store: ObjectStore, process: subprocess.Popen[bytes]) -> None:
@@ -214,14 +214,3 @@ def _wait_until_ready(store: ObjectStore, process: subprocess.Popen[bytes]) -> N
                 return
             time.sleep(0.1)
     raise AssertionError(f"The object store did not start:\n{store.log()}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends the server, also one that a test has stopped or killed."""
-    process.terminate()
-    process.send_signal(signal.SIGCONT)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
