@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
@@ -28,6 +28,7 @@ from app.settings import Settings, settings_class
 from app.supervisor import Supervisor
 
 _BACKLOG = 2048
+_STANDARD_OUTPUT = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,9 +109,15 @@ def _serve(loaded: config.Loaded) -> int:
     require_traceable()
     with opened_audit_log(loaded), _listen(settings) as listener:
         root = prepared_root(loaded)
-        print(f"artifact-proxy {__version__} serves {root} at {_url(listener, settings)}", flush=True)
+        _announce(f"artifact-proxy {__version__} serves {root} at {_url(listener, settings)}\n")
         with _signals_held():
             return _run(loaded, _server_config(settings, root), listener)
+
+
+def _announce(line: str) -> None:
+    """Whether anybody takes it or not. In the buffer of `print` it would be in the way at the exit again."""
+    with suppress(OSError):
+        os.write(_STANDARD_OUTPUT, os.fsencode(line))
 
 
 def _server_config(settings: Settings, root: str) -> uvicorn.Config:

@@ -7,24 +7,32 @@ told to come back later, unless it asks for what is always answered.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app import metrics
-from app.api.visit import GONE, request_id
+from app.api.visit import GONE, LOOK, request_id
 from app.descriptors import SURPLUS
 from app.errors import ServerBusy
+from app.linger import LingeringTransport
 from app.protocol import HttpProtocol
 from app.refusal import Refusal
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
 
+logger = logging.getLogger(__name__)
+
 ALWAYS_ANSWERED = ("/health", "/ready", "/metrics")
 _SILENCE_SECONDS = 5.0
 """A connection on which nothing was asked for so long counts as idle."""
+HEAD_SECONDS = 60.0
+"""For so long a request's head may take to come, from its first byte or from the opening on."""
+_TOLD_SECONDS = 1.0
+"""The log has one line for all that were refused in that time."""
 _FRAMING = {b"content-length", b"transfer-encoding"}
 
 _Group: TypeAlias = "dict[CountedProtocol, float]"
@@ -50,20 +58,24 @@ class Connections:
         """Closed from here, but the client may still be sending."""
         self._surplus: _Group = {}
         """Those beyond the limit, among those that ask or are busy."""
+        self._looking = False
+        """Whether those that ask are looked at in time."""
+        self._refused = 0
+        """Those of which the log does not tell yet."""
 
     def opened(self, connection: CountedProtocol) -> None:
-        self._move(connection, self._asking)
+        self.asks(connection)
         if self._served() > self._limit and not self._close_an_idle_one():
             self._surplus[connection] = time.monotonic()
+        # Those that leave hold descriptors, too, and so must never have all that are left.
+        if len(self._groups) - len(self._leaving) > self._limit + SURPLUS // 2:
+            victim = next((other for other in self._surplus if other in self._asking), connection)
+            self._move(victim, self._leaving)
+            victim.turn_away()
         if len(self._groups) > self._limit + SURPLUS:
-            waiting = (other for other in self._surplus if other in self._asking)
-            if victim := next(iter(self._leaving), None):
-                self.lost(victim)
-                victim.transport.abort()
-            else:
-                victim = next(waiting, connection)
-                self._move(victim, self._leaving)
-                victim.turn_away()
+            victim = next(iter(self._leaving))
+            self.lost(victim)
+            victim.transport.abort()
 
     def _served(self) -> int:
         return len(self._groups) - len(self._leaving) - len(self._surplus)
@@ -82,8 +94,24 @@ class Connections:
         return True
 
     def asks(self, connection: CountedProtocol) -> None:
-        """A request has begun to come."""
+        """A request has begun to come, or may."""
         self._move(connection, self._asking)
+        self._look_in_time(connection.loop)
+
+    def _look_in_time(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._asking and not self._looking:
+            seconds = next(iter(self._asking.values())) + HEAD_SECONDS - time.monotonic()
+            self._looking = True
+            loop.call_later(max(seconds, 1), self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Gives up those that ask for too long."""
+        self._looking = False
+        too_long = time.monotonic() - HEAD_SECONDS
+        for connection in [other for other, since in self._asking.items() if since <= too_long]:
+            self._move(connection, self._leaving)
+            connection.give_up()
+        self._look_in_time(loop)
 
     def works(self, connection: CountedProtocol, target: bytes) -> bool:
         """A request for `target` has come; whether it is to be answered."""
@@ -100,8 +128,26 @@ class Connections:
         """All is answered."""
         self._move(connection, self._idle)
 
+    def lingers(self, connection: CountedProtocol) -> None:
+        """Its last answer is given."""
+        if connection in self._groups:
+            self._move(connection, self._leaving)
+
     def lost(self, connection: CountedProtocol) -> None:
         self._move(connection, None)
+
+    def refused(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One was told that it is one too many."""
+        if not self._refused:
+            loop.call_later(_TOLD_SECONDS, self._tell)
+        self._refused += 1
+
+    def _tell(self) -> None:
+        logger.warning(
+            "Refused %d connections within %g s: there are as many as there may be, which is %d.",
+            *(self._refused, _TOLD_SECONDS, self._limit),
+        )
+        self._refused = 0
 
     def _move(self, connection: CountedProtocol, group: _Group | None) -> None:
         former = self._groups.pop(connection, None)
@@ -142,8 +188,26 @@ class CountedProtocol(HttpProtocol):
 
     def turn_away(self) -> None:
         """Answers before anything was asked, so that nothing need be read for that."""
-        self.transport.write(_full().answer(request_id(), self.server_state.default_headers))
+        refusal, known_as = _full(), request_id()
+        self._tell(refusal, known_as)
+        self.transport.write(refusal.answer(known_as, self.server_state.default_headers))
         self.transport.close()
+
+    def give_up(self) -> None:
+        """Nothing was asked for too long."""
+        if self._in_head:
+            self._refuse(Refusal(408, f"The request's head did not come within {HEAD_SECONDS:g} seconds."))
+        else:
+            self.transport.close()
+
+    def _tell(self, refusal: Refusal, known_as: str) -> None:
+        if refusal.status == 503:
+            self._counted.refused(self.loop)
+        else:
+            super()._tell(refusal, known_as)
+
+    def _lingers(self) -> None:
+        self._counted.lingers(self)
 
     def on_headers_complete(self) -> None:
         if not self._counted.works(self, self.url):
@@ -157,8 +221,13 @@ class CountedProtocol(HttpProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]  # its type has no room for more
-        scope[GONE] = self._gone
+        scope[GONE], scope[LOOK] = self._gone, self._look
         super()._start_asgi_task(cycle, app)
+
+    def _look(self) -> None:
+        assert isinstance(self.transport, LingeringTransport)
+        if self.transport.peer_is_gone():
+            self.transport.abort()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -178,7 +247,8 @@ class CountedProtocol(HttpProtocol):
                 self._counted.rests(self)
 
     def _is_done(self) -> bool:
-        return not self.pipeline and self.cycle.response_complete and not self.cycle.more_body
+        # Of a body that is still to come nobody wants the rest.
+        return not self.pipeline and self.cycle.response_complete
 
 
 def _full() -> Refusal:

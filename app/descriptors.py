@@ -10,6 +10,8 @@ logger = logging.getLogger(__name__)
 
 MOST = 65_536
 """More are of no use to one process, and some systems have no limit at all."""
+MOST_CONNECTIONS = 4096
+"""As long as it is not said how many: each may take memory."""
 SURPLUS = 32
 """Connections beyond those that are served, so that each is told so, and health is answered always."""
 _OWN = 48
@@ -50,9 +52,10 @@ def raise_limit() -> int:
 
 
 def shares(limit: int, *, threads: int, transfers: int, connections: int) -> Shares:
-    """What of `transfers` and `connections` has room in `limit` open files; 0 for as many as have."""
+    """What of `transfers` and `connections` has room in `limit` open files; 0 for as many as have,
+    up to `MOST_CONNECTIONS`."""
     left = max(limit - _OWN - _PER_THREAD * threads - SURPLUS, 1 + _PER_TRANSFER)
     served = left // (1 + _PER_TRANSFER)  # each has a connection, too
-    served = min(transfers or served, served)
+    served = min(transfers or connections or MOST_CONNECTIONS, served)
     open_at_once = left - _PER_TRANSFER * served
-    return Shares(served, min(connections or open_at_once, open_at_once))
+    return Shares(served, min(connections or MOST_CONNECTIONS, open_at_once))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 import termios
 from array import array
 from collections.abc import Callable
@@ -34,15 +35,17 @@ class LingeringTransport(asyncio.Transport):
         pace: Pace,
         expects_more: Callable[[], bool],
         breaks_off: Callable[[], bool],
+        lingers: Callable[[], None],
     ) -> None:
         """`expects_more` tells whether the client may be in the middle of a request, `breaks_off` whether the
-        response is not complete."""
+        response is not complete; `lingers` is called when only dropping what still comes is left to do."""
         super().__init__()
         self._transport = transport
         self._loop = loop
         self._pace = pace
         self._expects_more = expects_more
         self._breaks_off = breaks_off
+        self._lingers = lingers
         self._closing = False
         self._dropped = 0
         self._written = 0
@@ -62,6 +65,7 @@ class LingeringTransport(asyncio.Transport):
         self._transport.write_eof()
         self._transport.resume_reading()
         self._loop.call_later(LINGER_SECONDS, self._transport.close)
+        self._lingers()
 
     def watch(self) -> None:
         """From now on the client must take what waits to be sent, at the pace that is demanded."""
@@ -88,6 +92,15 @@ class LingeringTransport(asyncio.Transport):
         except (OSError, ValueError):
             return 0  # closed meanwhile
         return self._transport.get_write_buffer_size() + unsent[0]
+
+    def peer_is_gone(self) -> bool:
+        """Whether the client has closed the connection, or broken it, though what it sent is not read yet."""
+        looking = select.poll()
+        try:
+            looking.register(self._transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        except (OSError, ValueError):
+            return True  # closed meanwhile
+        return bool(looking.poll(0))
 
     def drop(self, size: int) -> None:
         """Counts what came and nobody reads any more, and ends the connection if it is too much."""

@@ -77,7 +77,9 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(  # type: ignore[override]  # uvicorn's own takes less than asyncio's says, too
         self, transport: asyncio.Transport
     ) -> None:
-        lingering = LingeringTransport(transport, self.loop, self._pace, self._expects_more, self._breaks_off)
+        lingering = LingeringTransport(
+            transport, self.loop, self._pace, self._expects_more, self._breaks_off, self._lingers
+        )
         super().connection_made(lingering)
         self.flow = PipelineFlow(lingering, self._has_enough)
 
@@ -105,6 +107,9 @@ class HttpProtocol(HttpToolsProtocol):
     def _breaks_off(self) -> bool:
         cycle = self._answering
         return cycle is not None and cycle.response_started and not cycle.response_complete
+
+    def _lingers(self) -> None:
+        """The last answer is given; what still comes is dropped."""
 
     def _has_answered(self) -> bool:
         """Whether the client would take another answer for a part of an earlier one, or for that to its next
@@ -169,12 +174,12 @@ class HttpProtocol(HttpToolsProtocol):
                 self._stop(self._large_head())
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
         if len(self.pipeline) >= WAITING_REQUESTS:
             self._stop(Refusal(429, f"More than {WAITING_REQUESTS} requests wait for their answers."))
         if not self.parser.should_upgrade():
             self._judge_head()
             super().on_headers_complete()
+        self._in_head = False
 
     def _judge_head(self) -> None:
         version = self.parser.get_http_version()
@@ -245,13 +250,8 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, refusal: Refusal) -> None:
         """Answers before there is a request, in the form of all our errors, and closes."""
         self._refusal = refusal
-        peer = self.client[0] if self.client else "?"
         known_as = request_id(self._given_id())
-        self.logger.warning(
-            "Refused what came from %s (%d %s): %s",
-            *(peer, refusal.status, refusal.phrase, refusal.message),
-            extra={"request_id": known_as},
-        )
+        self._tell(refusal, known_as)
         if self.pipeline and self.cycle.more_body:
             # It waits for its turn, which never comes.
             self.pipeline.popleft()
@@ -267,6 +267,14 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self.transport.write(refusal.answer(known_as, self.server_state.default_headers))
         self.transport.close()
+
+    def _tell(self, refusal: Refusal, known_as: str) -> None:
+        peer = self.client[0] if self.client else "?"
+        self.logger.warning(
+            "Refused what came from %s (%d %s): %s",
+            *(peer, refusal.status, refusal.phrase, refusal.message),
+            extra={"request_id": known_as},
+        )
 
 
 async def _cancellable(

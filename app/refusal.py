@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.api.headers import DEFAULT_POLICY
 
-_CODES = {501: "NOT_IMPLEMENTED", 503: "TEMPORARILY_UNAVAILABLE"}
+_CODES = {408: "REQUEST_LIMIT_EXCEEDED", 501: "NOT_IMPLEMENTED", 503: "TEMPORARILY_UNAVAILABLE"}
 
 
 class Refusal(NamedTuple):

@@ -13,6 +13,7 @@ from app.fields import KnownAs
 from app.storage import registry
 
 ENV_PREFIX = "ARTIFACT_PROXY_"
+_DAY = 86_400
 
 
 class Settings(BaseSettings):
@@ -105,13 +106,15 @@ class Settings(BaseSettings):
     admission_timeout: float = Field(
         30,
         ge=0,
+        le=_DAY,
         description="Seconds that a request waits for a place, for room in memory, or for a thread, before "
         "it is answered 503.",
     )
     max_connections: int = Field(
         0,
         ge=0,
-        description="Connections that a worker has at once; 0 for as many as its limit of open files allows.",
+        description="Connections that a worker has at once; 0 for as many as its limit of open files allows, "
+        "4096 at most.",
     )
     max_transfers_per_identity: int = Field(
         128,
@@ -132,7 +135,7 @@ class Settings(BaseSettings):
         "for ever.",
     )
     transfer_patience: float = Field(
-        60, gt=0, description="Seconds that a client may fall behind --min-transfer-rate."
+        60, gt=0, le=_DAY, description="Seconds that a client may fall behind --min-transfer-rate."
     )
     max_target_size: int = Field(
         8192, ge=1024, le=65536, description="Bytes of the longest request target, before 414."
@@ -173,10 +176,14 @@ class Settings(BaseSettings):
     drain_delay: float = Field(
         0,
         ge=0,
+        le=_DAY,
         description="Seconds after SIGTERM in which new requests are still served, while /ready says no.",
     )
     drain_timeout: float = Field(
-        60, ge=0, description="Seconds that running transfers have left after that, before they are aborted."
+        60,
+        ge=0,
+        le=_DAY,
+        description="Seconds that running transfers have left after that, before they are aborted.",
     )
     access_log: bool = Field(True, description="Log one line for each request.")
     log_format: Literal["console", "json"] = Field(

@@ -16,6 +16,8 @@ _OWNER = "owner"
 """A file that is locked as long as the directory is somebody's. What has none was not made here."""
 _YOUNG_SECONDS = 60
 """In which a directory may have the file and not yet its lock."""
+_ROOM = 16 * 1024**2
+"""Counts are files in memory: a worker that finds no room for one dies of it."""
 
 
 class SharedDirectory:
@@ -39,7 +41,15 @@ class SharedDirectory:
 def _parent() -> Path:
     """One that containers have whose own file system is read-only, or else that of temporary files."""
     shared = Path("/dev/shm")  # noqa: S108 - the directory in it is made as `tempfile` makes them
-    return shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
+    if os.access(shared, os.W_OK) and _free(shared) >= _ROOM:
+        return shared
+    return Path(tempfile.gettempdir())
+
+
+def _free(directory: Path) -> int:
+    """In bytes."""
+    system = os.statvfs(directory)
+    return system.f_bavail * system.f_frsize
 
 
 def _locked(directory: Path, flags: int = 0) -> int:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
@@ -32,6 +32,8 @@ _QUIET_SECONDS = 600.0
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _EXPORTER = "OTEL_TRACES_EXPORTER"
+_AT_IMPORT = ("OTEL_PROPAGATORS", "OTEL_PYTHON_CONTEXT")
+"""What the library judges when it is imported."""
 
 Attributes: TypeAlias = Mapping[str, str | int | float]
 
@@ -108,7 +110,6 @@ class Tracing:
             self._provider.add_span_processor(BatchSpanProcessor(makers[name]()))
         self._tracer = self._provider.get_tracer(SERVICE_NAME, __version__)
         self._propagator = propagate.get_global_textmap()
-        _quieten()
 
     @contextmanager
     def serving(self, name: str, headers: Mapping[str, str], attributes: Attributes) -> Iterator[Span]:
@@ -142,6 +143,16 @@ def judge() -> None:
         tracing.close()
 
 
+def judge_import() -> None:
+    """Raises `RefusedTracing` where the framework could not import the library's interface."""
+    try:
+        with suppress(ImportError), _strict():
+            from opentelemetry import propagate  # noqa: F401
+    except ValueError as error:
+        said = " and ".join(f"{name}={os.environ[name]!r}" for name in _AT_IMPORT if name in os.environ)
+        raise RefusedTracing(f"{said} cannot be used: {_first_sentence(error)}; correct it") from None
+
+
 def opened() -> Tracing | None:
     """As the variables of this process want it; None where they want none. Raises `RefusedTracing`."""
     names = _wanted()
@@ -151,15 +162,18 @@ def opened() -> Tracing | None:
         _judge_otlp()
     asked = f"{_said(_EXPORTER, *_ENDPOINTS)} asks for traces"
     try:
-        return Tracing(names)
+        with _strict():
+            tracing = Tracing(names)
     except ImportError as error:
         raise RefusedTracing(
             f"{asked}, and {error.name} is not installed: install artifact-proxy[otel], or unset it"
         ) from None
     except (RuntimeError, ValueError) as error:
         raise RefusedTracing(
-            f"{asked}, and OpenTelemetry refuses a variable of its own ({str(error).rstrip('.')}); correct it"
+            f"{asked}, and OpenTelemetry refuses a variable of its own ({_first_sentence(error)}); correct it"
         ) from None
+    _quieten()
+    return tracing
 
 
 def _wanted() -> list[str]:
@@ -202,6 +216,26 @@ def _value(variable: str) -> str:
 def _said(*variables: str) -> str:
     """The first of the variables that says something, with what it says."""
     return next(f"{variable}={_value(variable)!r}" for variable in variables if _value(variable))
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).partition(". ")[0].rstrip(".")
+
+
+@contextmanager
+def _strict() -> Iterator[None]:
+    """Within it a mistake that the library would tell in the log, and get over, is an error."""
+    library = logging.getLogger("opentelemetry")
+    before, library.handlers = library.handlers, [_Raising(logging.ERROR)]
+    try:
+        yield
+    finally:
+        library.handlers = before
+
+
+class _Raising(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        raise ValueError(record.getMessage())
 
 
 def _quieten() -> None:

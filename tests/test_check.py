@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.checking import Outcome, check
 from tests.support.interposer import interposing
 from tests.support.interposer_actions import answer, replace_body
 from tests.support.object_store import ObjectStore
@@ -24,45 +25,18 @@ ON_DISK = ["list", "write", "read back", "delete"]
 IN_S3 = ["list", "write", "read back", "begin and abort a multipart upload", "delete"]
 
 
-@dataclass
-class Outcome:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def steps(self) -> list[str]:
-        """Those that succeeded."""
-        lines = self.out.splitlines()
-        return [line.removeprefix("  ok: ") for line in lines if line.startswith("  ok: ")]
-
-    @property
-    def reason(self) -> str:
-        """What is said of the step that failed."""
-        assert self.status == 1
-        assert self.err.startswith("  failed: ")
-        assert self.err.count("\n") == 1
-        assert "can be used" not in self.out
-        return self.err
-
-    @property
-    def refusal(self) -> str:
-        """What is said of a configuration that cannot be tried out at all."""
-        assert (self.status, self.out) == (2, "")
-        assert self.err.startswith("artifact-proxy: ")
-        assert self.err.count("\n") == 1
-        return self.err
-
-
-def check(root: Path | str, *flags: str, **environment: str) -> Outcome:
-    done = subprocess.run(
-        [sys.executable, "-m", "app", "check", "--default-artifact-root", str(root), *flags],
-        capture_output=True,
-        text=True,
-        env=clean_environment() | environment,
-        check=False,
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
+class TestProcess:
+    def test_ends_with_the_status_and_says_the_same(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_bytes(b"x")
+        for root in (tmp_path / "root", tmp_path / "a"):
+            done = subprocess.run(
+                [sys.executable, "-m", "app", "check", "--default-artifact-root", root],
+                capture_output=True,
+                text=True,
+                env=clean_environment(),
+                check=False,
+            )
+            assert Outcome(done.returncode, done.stdout, done.stderr) == check(root)
 
 
 class TestLocalRoot:

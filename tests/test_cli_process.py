@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 import uvicorn
 
 from app import __version__
 from app.cli import main
 from tests.support.object_store import ObjectStore
-from tests.support.server import Server, clean_environment, running
+from tests.support.patched import ROOT
+from tests.support.ports import free_ports
+from tests.support.server import Server, clean_environment, running, start, stop
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("no_variables")
@@ -76,6 +81,114 @@ class TestProcess:
             timeout=60,
         )
         assert outcome.returncode != 0
+
+
+class TestStart:
+    """Before there is a server, which takes the signals then."""
+
+    @pytest.fixture(params=["python -m app", "artifact-proxy"])
+    def command(self, request: pytest.FixtureRequest) -> list[str]:
+        if request.param == "python -m app":
+            return [sys.executable, "-m", "app"]
+        script = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["artifact-proxy"]
+        module, _, function = script.partition(":")
+        return [sys.executable, "-c", f"import sys, {module}; sys.exit({module}.{function}())"]
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.usefixtures("need_containers")
+    def test_the_first_process_of_a_container_can_be_stopped_while_it_imports(
+        self, command: list[str], number: signal.Signals, tmp_path: Path
+    ) -> None:
+        (tmp_path / "uvicorn.py").write_text("import time; print('imported', flush=True); time.sleep(600)")
+        namespace = subprocess.Popen(
+            ["unshare", "--pid", "--fork", "--kill-child", *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=clean_environment() | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        )
+        with namespace:
+            try:
+                assert namespace.stdout is not None
+                assert namespace.stdout.readline() == b"imported\n"
+                [first] = psutil.Process(namespace.pid).children()
+                first.send_signal(number)
+                assert namespace.wait(20) == 128 + number
+                assert namespace.communicate() == (b"", b"")
+            finally:
+                namespace.kill()
+
+    def test_an_interruption_while_the_storage_is_silent_needs_no_words(self, tmp_path: Path) -> None:
+        secrets = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+        with socket.create_server(("127.0.0.1", 0)) as store, (tmp_path / "log").open("wb") as log:
+            store.settimeout(20)
+            url = f"http://127.0.0.1:{store.getsockname()[1]}"
+            process = start("s3://bucket/root", "--s3-endpoint-url", url, log=log, environment=secrets)
+            try:
+                with store.accept()[0] as connection:
+                    assert connection.recv(1)
+                    process.send_signal(signal.SIGINT)
+                    assert process.wait(20) == 128 + signal.SIGINT
+            finally:
+                stop(process)
+        assert (tmp_path / "log").read_bytes() == b""
+
+
+class TestStandardStreams:
+    """Whoever starts the server may give it none that are of use."""
+
+    @pytest.mark.parametrize("output", [">/dev/full", "> >(exec true)"], ids=["full", "a closed pipe"])
+    def test_it_serves_where_nobody_takes_what_it_says(self, output: str, tmp_path: Path) -> None:
+        with _serving(tmp_path, output) as process:
+            process.terminate()
+            assert process.wait(20) == 0
+        log = (tmp_path / "log").read_text()
+        assert "Finished server process" in log
+        assert not re.search("Traceback|Exception|Errno", log)
+
+    def test_no_socket_takes_the_place_of_those_that_are_closed(self, tmp_path: Path) -> None:
+        with _serving(tmp_path, "--workers 2 <&- >&- 2>&-") as process:
+            children = psutil.Process(process.pid).children()
+            workers = [child.pid for child in children if "--multiprocessing-fork" in child.cmdline()]
+            assert len(workers) == 2
+            for number in (process.pid, *workers):
+                streams = [os.readlink(f"/proc/{number}/fd/{descriptor}") for descriptor in range(3)]
+                assert streams == [os.devnull] * 3
+
+
+@contextmanager
+def _serving(directory: Path, rest: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A server that a shell starts, with `rest` as the end of its command line, once it answers."""
+    [port] = free_ports(1)
+    line = f"exec {sys.executable} -m app --default-artifact-root {directory}/root --port {port} {rest}"
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(["bash", "-c", line], stderr=log, env=clean_environment())
+    try:
+        wait_until(lambda: _answers(port), "the server answers")
+        yield process
+    finally:
+        stop(process)
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=20).is_success
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.usefixtures("need_containers")
+@pytest.mark.parametrize(("size", "place"), [("8m", "temporary"), ("64m", "memory")])
+def test_workers_count_together_in_memory_where_that_has_room(size: str, place: str, tmp_path: Path) -> None:
+    expected = {"temporary": f"{tmp_path}", "memory": "/dev/shm"}[place]  # noqa: S108 - the first is a fake
+    program = "from app.shared_directory import SharedDirectory as D; print(D().path.parent)"
+    script = f'mount -t tmpfs -o size={size} tmpfs /dev/shm && exec {sys.executable} -c "{program}"'
+    made = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        env=clean_environment() | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)},
+    )
+    assert (made.stdout, made.stderr) == (f"{expected}\n", "")
 
 
 class TestOutcome:

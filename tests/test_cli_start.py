@@ -41,6 +41,15 @@ def test_a_configuration_is_refused_also_where_it_is_only_printed(refused: Refus
     assert str(tmp_path / "none.toml") in refused("config", "--config", str(tmp_path / "none.toml"))
 
 
+@pytest.mark.parametrize("value", ["inf", "1e10", "86401"])
+@pytest.mark.parametrize(
+    "flag", ["--drain-delay", "--drain-timeout", "--admission-timeout", "--transfer-patience"]
+)
+def test_nobody_is_waited_for_longer_than_a_day(refused: Refused, flag: str, value: str) -> None:
+    message = refused("config", flag, value)
+    assert f"{flag}={value!r} cannot be used: Input should be less than or equal to 86400" in message
+
+
 class TestRoot:
     """Roots that cannot be: the start stops with the name, the value and the remedy."""
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from socket import socket
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from app import connections
 from app.connections import Connections, CountedProtocol
-from app.descriptors import SURPLUS, shares
-from tests.support.raw import connection, exchange, head, read_answer
-from tests.support.server import Server, running
-from tests.support.waiting import wait_until
+from app.descriptors import MOST_CONNECTIONS, SURPLUS, shares
 
 LIMIT = 3
+HALF = SURPLUS // 2
 
 
 class Transport:
@@ -35,11 +30,15 @@ class Transport:
 class Client:
     """A connection as `Connections` sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: Counted) -> None:
+        self.loop = loop
         self.transport = Transport()
 
     def turn_away(self) -> None:
         self.transport.ended = "turned away"
+
+    def give_up(self) -> None:
+        self.transport.ended = "given up"
 
     @property
     def ended(self) -> str:
@@ -47,20 +46,30 @@ class Client:
 
 
 class Counted:
-    """`Connections` with a clock and clients of the test's own."""
+    """`Connections` with a clock, timers and clients of the test's own."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.connections = Connections(LIMIT, "/prefix")
         self.now = 1000.0
+        self.timers: list[tuple[float, Callable[[], None]]] = []
         monkeypatch.setattr("app.connections.time", SimpleNamespace(monotonic=lambda: self.now))
 
     def open(self) -> CountedProtocol:
-        client = cast(CountedProtocol, Client())
+        client = cast(CountedProtocol, Client(self))
         self.connections.opened(client)
         return client
 
     def work(self, client: CountedProtocol, target: bytes = b"/v1/artifacts/a") -> bool:
         return self.connections.works(client, target)
+
+    def call_later(self, seconds: float, callback: Callable[..., None], *arguments: Any) -> None:
+        self.timers.append((self.now + seconds, lambda: callback(*arguments)))
+
+    def pass_time(self) -> None:
+        """Until the only timer that is set."""
+        [(self.now, call)] = self.timers
+        self.timers.clear()
+        call()
 
 
 @pytest.fixture
@@ -114,24 +123,64 @@ def test_one_too_many_is_served_if_another_has_gone_by_the_time_it_asks(counted:
     assert [counted.work(client) for client in surplus] == [True, False]
 
 
-def test_beyond_the_surplus_those_go_first_that_have_their_answer(counted: Counted) -> None:
+def test_of_too_many_that_do_not_ask_those_go_first_that_came_first(counted: Counted) -> None:
     assert all(counted.work(counted.open()) for _ in range(LIMIT))
-    surplus = [counted.open() for _ in range(SURPLUS)]
+    surplus = [counted.open() for _ in range(HALF)]
     told, asks_health = surplus[5], surplus[7]
     assert not counted.work(told)
     assert counted.work(asks_health, b"/health")
-    first = counted.open()
-    assert ended(told) == "aborted"
-    second = counted.open()
+    assert not any(ended(client) for client in (*surplus, counted.open()))
+    newcomer = counted.open()
     assert ended(surplus[0]) == "turned away"
-    assert not any(ended(client) for client in (*surplus[1:5], *surplus[6:], first, second))
-    assert counted.work(first, b"/health")
+    assert not any(ended(client) for client in (*surplus[1:], newcomer))
+    assert counted.work(newcomer, b"/health")
+
+
+def test_those_that_are_told_but_do_not_go_never_take_the_last_descriptors(counted: Counted) -> None:
+    busy = [counted.open() for _ in range(LIMIT)]
+    assert all(counted.work(client) for client in busy)
+    others = []
+    for _ in range(5 * SURPLUS):
+        others.append(counted.open())
+        still_open = [client for client in (*busy, *others) if ended(client) != "aborted"]
+        assert len(still_open) <= LIMIT + SURPLUS
+    ends = [ended(client) for client in others]
+    assert ends == ["aborted"] * (4 * SURPLUS) + ["turned away"] * HALF + [""] * HALF
+    assert not any(ended(client) for client in busy)
+
+
+def test_those_that_have_their_answer_and_still_send_keep_no_newcomer_out(counted: Counted) -> None:
+    assert all(counted.work(counted.open()) for _ in range(LIMIT))
+    for client in [counted.open() for _ in range(HALF)]:
+        assert counted.work(client, b"/health")
+        counted.connections.lingers(client)
+    newcomers = [counted.open() for _ in range(HALF)]
+    assert all(counted.work(client, b"/health") for client in newcomers)
+    assert not any(ended(client) for client in newcomers)
 
 
 def test_where_all_of_the_surplus_ask_after_health_the_newcomer_goes(counted: Counted) -> None:
-    for client in [counted.open() for _ in range(LIMIT + SURPLUS)]:
+    for client in [counted.open() for _ in range(LIMIT + HALF)]:
         assert counted.work(client, b"/health")
     assert ended(counted.open()) == "turned away"
+
+
+def test_who_asks_for_too_long_is_given_up_in_time_and_nobody_else(counted: Counted) -> None:
+    began = counted.now
+    slow, busy, later = (counted.open() for _ in range(3))
+    assert counted.work(busy)
+    counted.now += 10
+    counted.connections.asks(later)
+    counted.pass_time()
+    assert counted.now == began + connections.HEAD_SECONDS
+    assert [ended(client) for client in (slow, busy, later)] == ["given up", "", ""]
+    counted.pass_time()
+    assert counted.now == began + 10 + connections.HEAD_SECONDS
+    assert [ended(client) for client in (slow, busy, later)] == ["given up", "", "given up"]
+    assert not counted.timers
+    counted.connections.asks(busy)
+    counted.pass_time()
+    assert ended(busy) == "given up"
 
 
 def test_none_is_remembered_once_it_is_gone(counted: Counted) -> None:
@@ -156,59 +205,8 @@ def test_descriptors_are_shared_between_connections_and_storage() -> None:
             assert found.transfers <= found.connections
             assert found.connections + SURPLUS + 2 * found.transfers + 2 * 32 <= limit
             assert wanted == 0 or found.transfers <= wanted
+            assert found.connections <= MOST_CONNECTIONS
+    assert shares(65_536, threads=32, transfers=512, connections=0) == (512, MOST_CONNECTIONS)
     assert shares(65_536, threads=32, transfers=512, connections=700) == (512, 700)
+    assert shares(65_536, threads=32, transfers=512, connections=20_000) == (512, 20_000)
     assert min(shares(20, threads=32, transfers=512, connections=700)) == 1
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """It may have three connections at once."""
-    with running(tmp_path_factory.mktemp("small") / "root", "--max-connections", "3") as server:
-        (server.root / "file").write_bytes(b"data")
-        yield server
-
-
-@contextmanager
-def uploading(server: Server, count: int) -> Iterator[list[socket]]:
-    """Connections that are all busy, each with an upload of one byte that does not come."""
-    with ExitStack() as stack:
-        opened = []
-        for number in range(count):
-            opened.append(stack.enter_context(connection(server.url)))
-            opened[-1].sendall(head("PUT", f"/v1/artifacts/{number}", "Content-Length: 1"))
-            wait_until(lambda: len(server.staged()) == len(opened), "the upload has begun")
-        yield opened
-    wait_until(lambda: not server.staged(), "the uploads are over")
-
-
-class TestOverHttp:
-    def test_where_all_are_busy_others_are_told_to_come_back(self, small: Server) -> None:
-        with uploading(small, 3) as busy:
-            for target in ("/v1/artifacts/file", "/version"):
-                refused = exchange(small.url, head("GET", target))
-                assert refused.status == 503
-                assert 1 <= int(refused.headers["retry-after"]) <= 10
-                assert refused.headers["connection"] == "close"
-                assert json.loads(refused.body)["error_code"] == "TEMPORARILY_UNAVAILABLE"
-            for target in ("/health", "/metrics"):
-                answered = exchange(small.url, head("GET", target))
-                assert (answered.status, answered.headers["connection"]) == (200, "close")
-            busy[0].sendall(b"x")
-            assert read_answer(busy[0]).status == 201
-            assert exchange(small.url, head("GET", "/v1/artifacts/file")).body == b"data"
-
-    def test_one_that_is_idle_makes_room(self, small: Server) -> None:
-        with uploading(small, 2), connection(small.url) as idle:
-            idle.sendall(head("GET", "/v1/artifacts/file"))
-            assert read_answer(idle).status == 200
-            with connection(small.url) as newcomer:
-                for _ in range(2):
-                    newcomer.sendall(head("GET", "/v1/artifacts/file"))
-                    assert read_answer(newcomer).body == b"data"
-                assert idle.recv(1) == b""
-
-    def test_an_upload_that_is_one_too_many_gets_its_answer_while_it_still_sends(self, small: Server) -> None:
-        with uploading(small, 3):
-            request = head("PUT", "/v1/artifacts/large", "Content-Length: 3000000") + bytes(3_000_000)
-            assert exchange(small.url, request).status == 503
-        assert "large" not in small.tree()

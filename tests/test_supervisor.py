@@ -116,12 +116,12 @@ def test_a_signal_during_the_start_ends_all_in_order_and_leaves_nothing(tmp_path
 def test_a_worker_that_stands_still_is_replaced_and_holds_nobody_up_at_the_end(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
-    patience = patched(tmp_path / "patch", "import app.supervisor", "app.supervisor.HUNG_SECONDS = 5")
+    patience = patched(tmp_path / "patch", "import app.supervisor", "app.supervisor.HUNG_SECONDS = 3")
     server = serve("--workers", "2", **patience)
     still = started_workers(server, 2)[0]
     os.kill(still, signal.SIGSTOP)
     _, other, third = started_workers(server, 3)
-    assert f"Worker {still} has given no sign of life for 5 seconds." in server.log()
+    assert f"Worker {still} has given no sign of life for 3 seconds." in server.log()
     os.kill(third, signal.SIGSTOP)
     server.process.send_signal(signal.SIGTERM)
     wait_until(lambda: are_gone({other}), "the other one has ended")

@@ -87,6 +87,7 @@ def test_variables_that_ask_for_it_are_enough() -> None:
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://[::1"}, "it is no URL"),
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://"}, "^OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="),
         (ENDPOINT | {"OTEL_BSP_MAX_QUEUE_SIZE": "1"}, "max_export_batch_size must be .*correct it$"),
+        (ENDPOINT | {"OTEL_BSP_SCHEDULE_DELAY": "abc"}, "for OTEL_BSP_SCHEDULE_DELAY as integer.; correct"),
         (
             ENDPOINT | {"OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER": "nobody"},
             "'nobody' not found",
@@ -95,11 +96,26 @@ def test_variables_that_ask_for_it_are_enough() -> None:
     indirect=["variables"],
 )
 @pytest.mark.usefixtures("variables")
-def test_what_cannot_be_had_is_refused_with_the_remedy(reason: str) -> None:
+def test_what_cannot_be_had_is_refused_with_the_remedy(reason: str, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(RefusedTracing, match=reason):
         tracing.judge()
     with pytest.raises(RefusedTracing, match=reason):
         tracing.opened()
+    assert caplog.messages == [], "one sentence is enough"
+
+
+@pytest.mark.parametrize("variable", ["OTEL_PROPAGATORS", "OTEL_PYTHON_CONTEXT"])
+def test_what_the_framework_cannot_be_imported_with_is_refused_in_one_sentence(variable: str) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "app", "config"],
+        env=clean_environment() | {variable: "nonsense"},
+        capture_output=True,
+        text=True,
+    )
+    assert (refused.returncode, refused.stdout) == (2, "")
+    [line] = refused.stderr.splitlines()
+    assert line.startswith(f"artifact-proxy: {variable}='nonsense' cannot be used: ")
+    assert line.endswith("; correct it.")
 
 
 @pytest.mark.parametrize("variables", [ENDPOINT, {"OTEL_TRACES_EXPORTER": "console"}], indirect=True)

@@ -15,9 +15,12 @@ from starlette.requests import Request
 
 from app import metrics
 from app.api.limits import Limits
-from app.api.visit import GONE, visit_of
+from app.api.visit import GONE, LOOK, visit_of
 from app.budget import Budget
 from app.errors import Lacking, ServerBusy, UploadInterrupted
+
+_LOOK_SECONDS = 2.0
+"""How often those who wait are looked at, whether they are still there."""
 
 Kind: TypeAlias = Literal["upload", "download", "listing", "deletion", "multipart"]
 
@@ -86,16 +89,19 @@ class Admission:
     ) -> None:
         if not size or budget.take(size):
             return
-        granted, gone = budget.reserve(size), request.get(GONE)
-        seconds = max(0, end_of_patience - asyncio.get_running_loop().time())
+        loop = asyncio.get_running_loop()
+        granted, gone = budget.reserve(size), request.get(GONE, loop.create_future())
+        look = request.get(LOOK, lambda: None)
+        events = [asyncio.wrap_future(granted), gone]
         try:
             with metrics.WAITING.track_inprogress():
-                await asyncio.wait(
-                    [asyncio.wrap_future(granted), *([gone] if gone else [])],
-                    timeout=seconds,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-            if gone and gone.done():
+                while (seconds := end_of_patience - loop.time()) > 0:
+                    timeout = min(seconds, _LOOK_SECONDS)
+                    done, _ = await asyncio.wait(events, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                    if done:
+                        break
+                    look()
+            if gone.done():
                 visit_of(request).gone = True
                 raise UploadInterrupted("The client went away before its turn came.")
             if not granted.done():

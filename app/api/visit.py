@@ -18,6 +18,9 @@ from app.paths import ArtifactPath
 _KEY = "artifact-proxy.visit"
 GONE = "artifact-proxy.gone"
 """The future in a request's scope that is done when its client is gone."""
+LOOK = "artifact-proxy.look"
+"""What in a request's scope is called now and then while nothing is read: only so it is noticed that the
+client has closed the connection, and `GONE` is done."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 

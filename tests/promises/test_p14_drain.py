@@ -32,7 +32,7 @@ SMALL = LARGE[: 300 * 1024]
 STORED = LARGE[: 8 * 1024 * 1024]
 """More than the kernel keeps for the two connections of a download."""
 LITTLE_KEPT = {"default_server;": "default_server sndbuf=64k;"}
-DELAY = 5
+DELAY = 3
 
 
 @pytest.fixture

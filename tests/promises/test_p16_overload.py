@@ -7,14 +7,15 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.crowd import Outcome, crowd, download, statuses, upload
 from tests.support.object_store import ObjectStore, seaweedfs
-from tests.support.raw import exchange, head
+from tests.support.raw import connection, exchange, head, read_answer
 from tests.support.scraping import scrape
 from tests.support.server import Server, running
 from tests.support.usage import descriptors, threads
@@ -99,6 +100,43 @@ def test_p16_more_connections_than_descriptors_are_told_so_and_health_is_answere
             used.append(descriptors(server.process.pid))
         assert used[1] <= used[0] + 10
         assert "Exception in ASGI" not in server.log()
+
+
+@pytest.fixture(scope="module")
+def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """It has few descriptors, and a place for one transfer."""
+    flags = ("--max-transfers", "1", "--storage-threads", "4", "--admission-timeout", "60")
+    with running(tmp_path_factory.mktemp("tight") / "root", *flags, open_files=128) as server:
+        yield server
+
+
+def test_p16_requests_that_do_not_end_use_no_descriptors_up(tight: Server) -> None:
+    with ExitStack() as stack:
+        for number in range(300):
+            opened = stack.enter_context(connection(tight.url))
+            with suppress(ConnectionError):
+                opened.sendall(b"GET /v1/artifacts/a HTTP/1.1\r\nHost:")
+            if number % 10 == 0:  # so what was sent before is read by now
+                assert exchange(tight.url, head("GET", "/health")).status == 200
+    assert exchange(tight.url, head("PUT", "/v1/artifacts/a", "Content-Length: 1") + b"x").status == 201
+
+
+def test_p16_an_upload_that_waits_is_given_up_when_its_client_is_gone(
+    tight: Server, client: httpx.Client
+) -> None:
+    def waiting() -> float:
+        return scrape(tight, client).value("artifact_proxy_transfers_waiting")
+
+    with connection(tight.url) as running_one:
+        running_one.sendall(head("PUT", "/v1/artifacts/b", "Content-Length: 1"))
+        wait_until(tight.staged, "one has the place")
+        with connection(tight.url) as leaving:
+            leaving.sendall(head("PUT", "/v1/artifacts/c", "Content-Length: 2") + b"x")
+            wait_until(waiting, "the other waits")
+        wait_until(lambda: not waiting(), "nobody waits")
+        running_one.sendall(b"x")
+        assert read_answer(running_one).status == 201
+    assert "c" not in tight.tree()
 
 
 def test_p16_a_store_that_stands_still_stops_only_what_needs_it(client: httpx.Client, tmp_path: Path) -> None:
