@@ -15,17 +15,18 @@ from typing import Any, Literal, get_args, get_origin
 import uvicorn
 from pydantic.fields import FieldInfo
 
-from app import __version__, config, descriptors, logs, token_command
+from app import __version__, config, logs, token_command
 from app.api.headers import SECURITY_HEADERS
 from app.api.pace import Pace
-from app.connections import Connections, CountedProtocol
 from app.errors import ArtifactError
 from app.fields import known_as
 from app.main import open_app
 from app.preparation import open_fit, opened_audit_log, prepared_root, require_guarded, require_traceable
-from app.server import Patience, Server
+from app.server import descriptors
+from app.server.connections import Connections, CountedProtocol
+from app.server.process import Patience, Server
+from app.server.supervisor import Supervisor
 from app.settings import Settings, settings_class
-from app.supervisor import Supervisor
 
 _BACKLOG = 2048
 _STANDARD_OUTPUT = 1
@@ -141,7 +142,7 @@ def _server_config(settings: Settings, root: str) -> uvicorn.Config:
         log_config=logs.configuration(settings.log_format),
         timeout_keep_alive=settings.keep_alive,
         server_header=False,
-        date_header=False,  # its is that of the head of a request; see `app.api.visits`, `app.refusal`
+        date_header=False,  # its is that of the head of a request; see `app.api.visits`, `app.server.refusal`
         proxy_headers=False,  # `app.api.forwarded` does that
         headers=[*SECURITY_HEADERS.items()],
     )

@@ -180,7 +180,7 @@ def _answers(port: int) -> bool:
 @pytest.mark.parametrize(("size", "place"), [("8m", "temporary"), ("64m", "memory")])
 def test_workers_count_together_in_memory_where_that_has_room(size: str, place: str, tmp_path: Path) -> None:
     expected = {"temporary": f"{tmp_path}", "memory": "/dev/shm"}[place]  # noqa: S108 - the first is a fake
-    program = "from app.shared_directory import SharedDirectory as D; print(D().path.parent)"
+    program = "from app.server.shared_directory import SharedDirectory as D; print(D().path.parent)"
     script = f'mount -t tmpfs -o size={size} tmpfs /dev/shm && exec {sys.executable} -c "{program}"'
     made = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script],

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from app import connections
-from app.connections import Connections, CountedProtocol
-from app.descriptors import MOST_CONNECTIONS, SURPLUS, shares
+from app.server import connections
+from app.server.connections import Connections, CountedProtocol
+from app.server.descriptors import MOST_CONNECTIONS, SURPLUS, shares
 
 LIMIT = 3
 HALF = SURPLUS // 2
@@ -52,7 +52,7 @@ class Counted:
         self.connections = Connections(LIMIT, "/prefix")
         self.now = 1000.0
         self.timers: list[tuple[float, Callable[[], None]]] = []
-        monkeypatch.setattr("app.connections.time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr("app.server.connections.time", SimpleNamespace(monotonic=lambda: self.now))
 
     def open(self) -> CountedProtocol:
         client = cast(CountedProtocol, Client(self))

@@ -12,7 +12,7 @@ from socket import socket
 import httpx
 import pytest
 
-from app.descriptors import SURPLUS
+from app.server.descriptors import SURPLUS
 from tests.support.patched import patched
 from tests.support.raw import connection, exchange, head, read_answer
 from tests.support.scraping import scrape
@@ -28,7 +28,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """It may have three connections at once, and waits less long for heads than others."""
     directory = tmp_path_factory.mktemp("small")
     shorter = patched(
-        directory / "patched", "from app import connections", f"connections.HEAD_SECONDS = {HEAD_SECONDS}"
+        directory / "patched",
+        "from app.server import connections",
+        f"connections.HEAD_SECONDS = {HEAD_SECONDS}",
     )
     with running(directory / "root", "--max-connections", str(LIMIT), environment=shorter) as server:
         (server.root / "file").write_bytes(b"data")

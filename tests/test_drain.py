@@ -66,9 +66,9 @@ def test_a_storage_that_hangs_is_not_waited_for_and_no_line_of_a_log_is_lost(
     environment = patched(
         tmp_path / "patch",
         "import threading",
-        "import app.server",
+        "import app.server.process",
         "import app.storage.local.upload",
-        "app.server.ABORT_SECONDS = 1",
+        "app.server.process.ABORT_SECONDS = 1",
         "app.storage.local.upload.LocalUpload.commit = lambda upload: threading.Event().wait()",
     )
     audit_log = tmp_path / "audit.log"

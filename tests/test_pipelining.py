@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from app.protocol import WAITING_REQUESTS
+from app.server.protocol import WAITING_REQUESTS
 from tests.support.raw import connection, head
 from tests.support.server import Server, running
 from tests.support.waiting import wait_until

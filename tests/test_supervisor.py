@@ -15,10 +15,10 @@ import psutil
 import pytest
 import uvicorn
 
-from app import supervisor
-from app.server import Patience
-from app.shared_directory import SharedDirectory
-from app.supervisor import Place, Supervisor
+from app.server import supervisor
+from app.server.process import Patience
+from app.server.shared_directory import SharedDirectory
+from app.server.supervisor import Place, Supervisor
 from tests.support.patched import patched
 from tests.support.scraping import scrape
 from tests.support.server import Server, running, start, stop
@@ -47,6 +47,11 @@ def workers_of(parent: int) -> set[int]:
 
 def are_gone(processes: set[int]) -> bool:
     return not any(psutil.pid_exists(number) for number in processes)
+
+
+def impatient(directory: Path) -> dict[str, str]:
+    """For a server that waits for signs of life for 3 seconds only."""
+    return patched(directory / "patch", "from app.server import supervisor", "supervisor.HUNG_SECONDS = 3")
 
 
 def metrics_directory(worker: int) -> Path:
@@ -116,7 +121,9 @@ def test_a_signal_during_the_start_ends_all_in_order_and_leaves_nothing(tmp_path
 def test_a_worker_that_stands_still_is_replaced_and_holds_nobody_up_at_the_end(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
-    patience = patched(tmp_path / "patch", "import app.supervisor", "app.supervisor.HUNG_SECONDS = 3")
+    patience = patched(
+        tmp_path / "patch", "import app.server.supervisor", "app.server.supervisor.HUNG_SECONDS = 3"
+    )
     server = serve("--workers", "2", **patience)
     still = started_workers(server, 2)[0]
     os.kill(still, signal.SIGSTOP)
@@ -131,7 +138,9 @@ def test_a_worker_that_stands_still_is_replaced_and_holds_nobody_up_at_the_end(
 
 def test_a_pause_of_all_is_no_silence_of_any(serve: Callable[..., Server], tmp_path: Path) -> None:
     """Of a container, say."""
-    patience = patched(tmp_path / "patch", "import app.supervisor", "app.supervisor.HUNG_SECONDS = 3")
+    patience = patched(
+        tmp_path / "patch", "import app.server.supervisor", "app.server.supervisor.HUNG_SECONDS = 3"
+    )
     server = serve("--workers", "2", **patience)
     workers = set(started_workers(server, 2))
     for number in (signal.SIGSTOP, signal.SIGCONT):

@@ -14,7 +14,7 @@ import pytest
 
 from app.api.pace import Pace, Watch, watched
 from app.errors import TransferTooSlow
-from app.protocol import WAITING_REQUESTS
+from app.server.protocol import WAITING_REQUESTS
 from tests.support.access_log import logged
 from tests.support.event_loop import run
 from tests.support.raw import connection, head, read_answer

@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from app.server import Patience
+from app.server.process import Patience
+from app.server.supervisor import MARGIN_SECONDS
 from app.settings import settings_class
-from app.supervisor import MARGIN_SECONDS
 from tests.support.compose import project, published
 from tests.support.dockerfile import ROOT
 

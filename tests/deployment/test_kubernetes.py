@@ -16,7 +16,7 @@ import yaml
 from app import __version__, config
 from app.api.readiness import PATIENCE_SECONDS
 from app.identity.access_file import load
-from app.server import Patience
+from app.server.process import Patience
 from app.settings import settings_class
 from tests.support.dockerfile import ROOT, stages
 from tests.support.programs import installed

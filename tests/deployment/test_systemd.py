@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.server import Patience
-from app.supervisor import MARGIN_SECONDS
+from app.server.process import Patience
+from app.server.supervisor import MARGIN_SECONDS
 from tests.support.access import bearer, token_stanza
 from tests.support.ports import free_ports
 from tests.support.programs import installed

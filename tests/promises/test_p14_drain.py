@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from app.server import ECHO_SECONDS
+from app.server.process import ECHO_SECONDS
 from tests.e2e.roots import LocalRoot, Root, S3Root
 from tests.support.nginx import Nginx, running_nginx
 from tests.support.object_store import ObjectStore

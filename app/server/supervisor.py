@@ -25,8 +25,8 @@ from uvicorn._subprocess import get_subprocess
 from uvicorn.config import STARTUP_FAILURE
 
 from app import metrics
-from app.server import ECHO_SECONDS, Patience, Server
-from app.shared_directory import SharedDirectory
+from app.server.process import ECHO_SECONDS, Patience, Server
+from app.server.shared_directory import SharedDirectory
 
 logger = logging.getLogger(__name__)
 

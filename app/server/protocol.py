@@ -21,8 +21,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from app.api.pace import Pace
 from app.api.visit import request_id
-from app.linger import LingeringTransport
-from app.refusal import MALFORMED, Refusal, not_implemented
+from app.server.linger import LingeringTransport
+from app.server.refusal import MALFORMED, Refusal, not_implemented
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope

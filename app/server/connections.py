@@ -15,11 +15,11 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app import metrics
 from app.api.visit import GONE, LOOK, request_id
-from app.descriptors import SURPLUS
 from app.errors import ServerBusy
-from app.linger import LingeringTransport
-from app.protocol import HttpProtocol
-from app.refusal import Refusal
+from app.server.descriptors import SURPLUS
+from app.server.linger import LingeringTransport
+from app.server.protocol import HttpProtocol
+from app.server.refusal import Refusal
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application

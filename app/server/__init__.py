@@ -1,0 +1,1 @@
+"""The server process, its connections, and the processes of several workers."""
