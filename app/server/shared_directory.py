@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+_MEMORY = Path("/dev/shm")  # noqa: S108 - directories in it are made as `tempfile` makes them
 _PREFIX = "artifact-proxy-workers-"
 _OWNER = "owner"
 """A file that is locked as long as the directory is somebody's. What has none was not made here."""
@@ -23,10 +24,13 @@ _ROOM = 16 * 1024**2
 class SharedDirectory:
     def __init__(self) -> None:
         """Makes it, and removes those of servers that were killed. Raises `OSError`."""
-        parent = _parent()
-        for left in parent.glob(f"{_PREFIX}*"):
-            with suppress(OSError):  # somebody else's, or just being removed
-                _remove_orphan(left)
+        temporary = Path(tempfile.gettempdir())
+        for parent in (_MEMORY, temporary):
+            for left in parent.glob(f"{_PREFIX}*"):
+                with suppress(OSError):  # somebody else's, or just being removed
+                    _remove_orphan(left)
+        # The first is there in containers whose own file system is read-only, too.
+        parent = _MEMORY if os.access(_MEMORY, os.W_OK) and _free(_MEMORY) >= _ROOM else temporary
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         self._lock = _locked(self.path, os.O_CREAT)
 
@@ -36,14 +40,6 @@ class SharedDirectory:
     def __exit__(self, *exc: object) -> None:
         shutil.rmtree(self.path, ignore_errors=True)  # a worker that dies late may still write
         os.close(self._lock)
-
-
-def _parent() -> Path:
-    """One that containers have whose own file system is read-only, or else that of temporary files."""
-    shared = Path("/dev/shm")  # noqa: S108 - the directory in it is made as `tempfile` makes them
-    if os.access(shared, os.W_OK) and _free(shared) >= _ROOM:
-        return shared
-    return Path(tempfile.gettempdir())
 
 
 def _free(directory: Path) -> int:
