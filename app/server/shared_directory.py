@@ -24,13 +24,10 @@ _ROOM = 16 * 1024**2
 class SharedDirectory:
     def __init__(self) -> None:
         """Makes it, and removes those of servers that were killed. Raises `OSError`."""
-        temporary = Path(tempfile.gettempdir())
-        for parent in (_MEMORY, temporary):
-            for left in parent.glob(f"{_PREFIX}*"):
-                with suppress(OSError):  # somebody else's, or just being removed
-                    _remove_orphan(left)
-        # The first is there in containers whose own file system is read-only, too.
-        parent = _MEMORY if os.access(_MEMORY, os.W_OK) and _free(_MEMORY) >= _ROOM else temporary
+        parent = _parent()
+        for left in parent.glob(f"{_PREFIX}*"):
+            with suppress(OSError):  # somebody else's, or just being removed
+                _remove_orphan(left)
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         self._lock = _locked(self.path, os.O_CREAT)
 
@@ -40,6 +37,13 @@ class SharedDirectory:
     def __exit__(self, *exc: object) -> None:
         shutil.rmtree(self.path, ignore_errors=True)  # a worker that dies late may still write
         os.close(self._lock)
+
+
+def _parent() -> Path:
+    """One that containers have whose own file system is read-only, or else that of temporary files."""
+    if os.access(_MEMORY, os.W_OK) and _free(_MEMORY) >= _ROOM:
+        return _MEMORY
+    return Path(tempfile.gettempdir())
 
 
 def _free(directory: Path) -> int:

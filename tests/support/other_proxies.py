@@ -133,7 +133,7 @@ class Upstream:
     close: Callable[[], None]
     """Ends it; connections are refused from then on."""
     asked: list[str] = field(default_factory=list)
-    """The targets of all requests but those for /health."""
+    """The targets of all requests but the checks of health."""
 
 
 Answer = Callable[[Wire], None]
@@ -155,7 +155,7 @@ def upstream(answers: Mapping[str, Answer]) -> Iterator[Upstream]:
             if not head:
                 return  # a look whether somebody is there
             target = head.split()[1].decode()
-            if target.endswith("/health"):
+            if target.endswith(("/health", "/ready")):
                 accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK")
                 return
             made.asked.append(target)
