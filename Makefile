@@ -12,7 +12,7 @@ run: $(RUN)/installed
 # In the order of their names, as the files with the fewest tests, which come last else, are the longest.
 test: $(DEV)/installed
 	$(DEV)/bin/coverage erase
-	$(DEV)/bin/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(DEV)/bin/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: lint types layers test coverage
 
