@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -41,8 +40,6 @@ from app.storage.base import Storage
 from app.storage.observed import ObservedStorage
 from app.upkeep import kept_up
 from app.values import names, quotas_of
-
-logger = logging.getLogger(__name__)
 
 
 def open_storage(settings: Settings, *, prepare: bool) -> Storage:
