@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -60,6 +61,7 @@ def bill(tmp_path_factory: pytest.TempPathFactory) -> str:
     recipe = subprocess.run(
         ["make", "--dry-run", "--silent", "--old-file=.venv-dev/installed", "sbom"],
         cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},  # a make that knows of another above it tells its directory, too
         check=True,
         capture_output=True,
         text=True,
