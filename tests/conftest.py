@@ -21,19 +21,6 @@ pytest_plugins = ["tests.support.nginx_fixtures", "tests.support.s3_fixtures"]
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
-TESTS = Path(__file__).parent
-UNMEASURED = {"chaos", "deployment", "e2e", "fuzz", "promises"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def unmeasured(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What is started far from the code is slower with its coverage, which tests nearer to it tell."""
-    with pytest.MonkeyPatch.context() as environment:
-        if request.path.relative_to(TESTS).parts[0] in UNMEASURED:
-            for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
-                environment.delenv(name)
-        yield
-
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

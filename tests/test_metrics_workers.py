@@ -57,10 +57,12 @@ def test_each_tells_of_all_and_forgets_nothing_when_one_is_killed(
         upload(10)
     with stopped(second):
         upload(20)
+    # A worker counts an upload after its answer, and would not while it is stopped.
+    wait_until(lambda: uploads(scrape(server, client)) == 30, "the uploads of both are counted")
     for other in (first, second):
         with stopped(other):
-            wait_until(lambda: uploads(scrape(server, client)) == 30, "the uploads of both are counted")
             told = scrape(server, client)
+            assert uploads(told) == 30
             assert told.value("artifact_proxy_http_request_duration_seconds_count", **UPLOADS) == 30
             assert told.value("artifact_proxy_build_info") == 1
             assert not [each for each in told.samples if "pid" in each.labels]
