@@ -15,7 +15,6 @@ from app.api.threads import StorageThreads
 from tests.support.interposer import interposing
 from tests.support.object_store import ObjectStore
 from tests.support.presigning import EXTRA, REDIRECT_ABOVE, Begin, ContentOf, Left, Multipart, Place
-from tests.support.s3_front import Front, fronted_alone
 from tests.support.server import Server, running
 
 
@@ -35,15 +34,6 @@ def stranger() -> Iterator[httpx.Client]:
     """A client with an address that a server with default settings does not trust."""
     with httpx.Client(timeout=60, transport=httpx.HTTPTransport(local_address="127.0.0.2")) as opened:
         yield opened
-
-
-@pytest.fixture(scope="module")
-def shared_front(
-    object_store: ObjectStore, client: httpx.Client, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Front]:
-    """A server over a root in a real store, for the tests of one module."""
-    with fronted_alone(object_store, client, tmp_path_factory.mktemp("front")) as started:
-        yield started
 
 
 @pytest.fixture

@@ -19,11 +19,6 @@ from tests.support.waiting import wait_until
 LARGE = b"x" * (2 * PART + 1)
 
 
-@pytest.fixture
-def front(shared_front: Front) -> Front:
-    return shared_front
-
-
 class TestUploadsThatWaitForMemory:
     def test_hold_no_thread_and_all_come_to_their_turn(
         self, object_store: ObjectStore, bucket: str, client: httpx.Client, tmp_path: Path

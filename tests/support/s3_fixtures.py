@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
+import httpx
 import pytest
 from botocore.loaders import JSONFileLoader
 
 from tests.support.object_store import ObjectStore, given, moto, seaweedfs
+from tests.support.s3_front import Front, fronted_alone
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,3 +62,20 @@ def second_bucket(second_store: ObjectStore) -> Iterator[str]:
     name = second_store.make_bucket()
     yield name
     second_store.remove_bucket(name)
+
+
+@pytest.fixture(scope="session")
+def shared_front(
+    object_store: ObjectStore, client: httpx.Client, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Front]:
+    """A server over a root in `object_store`, with the interposer between."""
+    with fronted_alone(object_store, client, tmp_path_factory.mktemp("front")) as started:
+        yield started
+
+
+@pytest.fixture
+def front(shared_front: Front) -> Iterator[Front]:
+    """The one that tests share, each below its own `folder`, without rules and requests of another test."""
+    shared_front.interposer.clear()
+    yield shared_front
+    shared_front.interposer.forget_rules()
