@@ -13,11 +13,12 @@ from app.identity.tokens import digest_of, new_token
 
 
 def access_file(directory: Path, *stanzas: str, name: str = "access.toml") -> Path:
-    """Writes a file of these stanzas, and replaces the one that is there."""
+    """Writes a file of these stanzas, and replaces the one that is there, which may just be read, at once."""
     file = directory / name
     directory.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join(stanzas), "utf-8")
-    return file
+    written = directory / f"{name}.new"
+    written.write_text("\n".join(stanzas), "utf-8")
+    return written.replace(file)
 
 
 def token_stanza(
