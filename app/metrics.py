@@ -30,12 +30,12 @@ from prometheus_client import (  # noqa: E402 - see above
     exposition,
     values,
 )
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead  # noqa: E402
-from prometheus_client.openmetrics import exposition as openmetrics  # noqa: E402
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead  # noqa: E402 - see above
+from prometheus_client.openmetrics import exposition as openmetrics  # noqa: E402 - see above
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # several workers have none, and nobody asks
+disable_created_metrics()  # several workers have none, and nobody asks
 if _VARIABLE in os.environ:
-    values.ValueClass = values.MultiProcessValue(lambda: current_process().name)  # type: ignore[no-untyped-call]
+    values.ValueClass = values.MultiProcessValue(lambda: current_process().name)
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Seconds until something is answered."""
@@ -123,15 +123,15 @@ def share(directory: str) -> None:
 
 def forget(worker: str) -> None:
     """To be called when a worker has died: what is true of the living only goes."""
-    mark_process_dead(worker)  # type: ignore[no-untyped-call]
+    mark_process_dead(worker)
 
 
 def exposed(accept: str) -> tuple[bytes, str]:
     """All metrics in the format that an Accept header asks for, and its media type. May read files."""
     shared = _VARIABLE in os.environ
-    source = MultiProcessCollector(None) if shared else REGISTRY  # type: ignore[no-untyped-call]
+    source = MultiProcessCollector(None) if shared else REGISTRY
     # The library's own choice fails where a version is no number.
     if "application/openmetrics-text" in accept:
-        text: bytes = openmetrics.generate_latest(source)  # type: ignore[no-untyped-call]
+        text: bytes = openmetrics.generate_latest(source)
         return text, openmetrics.CONTENT_TYPE_LATEST
     return exposition.generate_latest(source), exposition.CONTENT_TYPE_PLAIN_0_0_4

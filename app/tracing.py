@@ -147,7 +147,7 @@ def judge_import() -> None:
     """Raises `RefusedTracing` where the framework could not import the library's interface."""
     try:
         with suppress(ImportError), _strict():
-            from opentelemetry import propagate  # noqa: F401
+            from opentelemetry import propagate  # noqa: F401 - whether it can be imported is the question
     except ValueError as error:
         said = " and ".join(f"{name}={os.environ[name]!r}" for name in _AT_IMPORT if name in os.environ)
         raise RefusedTracing(f"{said} cannot be used: {_first_sentence(error)}; correct it") from None
