@@ -10,7 +10,7 @@ import pytest
 from botocore.loaders import JSONFileLoader
 
 from tests.support.object_store import ObjectStore, given, moto, seaweedfs
-from tests.support.s3_front import Front, fronted_alone
+from tests.support.s3_front import Front, fronted
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -68,9 +68,11 @@ def second_bucket(second_store: ObjectStore) -> Iterator[str]:
 def shared_front(
     object_store: ObjectStore, client: httpx.Client, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Front]:
-    """A server over a root in `object_store`, with the interposer between."""
-    with fronted_alone(object_store, client, tmp_path_factory.mktemp("front")) as started:
+    """A server over a root in `object_store`, in a bucket of its own, with the interposer between."""
+    bucket = object_store.make_bucket()
+    with fronted(object_store, bucket, client, tmp_path_factory.mktemp("front") / "log") as started:
         yield started
+    object_store.remove_bucket(bucket)
 
 
 @pytest.fixture

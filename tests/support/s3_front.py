@@ -49,15 +49,6 @@ def fronted(
 
 
 @contextmanager
-def fronted_alone(store: ObjectStore, client: httpx.Client, directory: Path) -> Iterator[Front]:
-    """The like, with a bucket of its own."""
-    bucket = store.make_bucket()
-    with fronted(store, bucket, client, directory / "log") as started:
-        yield started
-    store.remove_bucket(bucket)
-
-
-@contextmanager
 def impatient(front: Front, log_file: Path, *arguments: str) -> Iterator[Front]:
     """Another server over the same root, behind the same interposer, which gives a silent store up soon.
 
