@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN := .venv
 DEV := .venv-dev
 
-.PHONY: run test check lint types layers coverage format fuzz chaos sbom audit lock memory clean
+.PHONY: run test check lint types layers coverage format fuzz chaos sbom audit lock bench clean
 
 run: $(RUN)/installed
 	$(RUN)/bin/artifact-proxy $(ARGS)
@@ -56,9 +56,9 @@ sbom: $(DEV)/installed
 audit: $(DEV)/installed
 	scripts/audit $(DEV)/bin/pip-audit $(ARGS)
 
-# Peak memory under concurrent transfers; see benchmarks/memory.py for its options.
-memory: $(DEV)/installed
-	$(DEV)/bin/python -m benchmarks.memory
+# Speed and memory, beside MLflow's own server, nginx, and S3 without a proxy; ARGS="--list" names the rows.
+bench: $(DEV)/installed
+	$(DEV)/bin/python -m benchmarks $(ARGS)
 
 # For all platforms and every supported Python at once, with hashes and without a registry's address.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

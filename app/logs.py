@@ -24,6 +24,8 @@ from app import metrics, tracing
 ACCESS = "app.access"
 """The name of the logger for one line for each request."""
 WAITING_BYTES = 4 * 1024 * 1024
+_GATHER_SECONDS = 0.01
+"""For so long an access line waits for others, as to wake the thread that writes costs more than a line."""
 _CLOSE_SECONDS = 1.0
 _TEXT_SIZE = 4096
 _TRACEBACK_SIZE = 16_384
@@ -39,14 +41,18 @@ def configuration(log_format: str) -> dict[str, Any]:
     `log_format`: `console`, lines for people; `json`, one object a line.
     """
 
-    def handler(log: str, stream: str) -> dict[str, Any]:
-        return {"()": QueuedHandler, "log": log, "stream": f"ext://sys.{stream}", "formatter": "lines"}
+    def handler(log: str, stream: str, gather: float = 0) -> dict[str, Any]:
+        made = {"()": QueuedHandler, "formatter": "lines"}
+        return made | {"log": log, "stream": f"ext://sys.{stream}", "gather": gather}
 
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"lines": {"()": {"console": ConsoleLines, "json": JsonLines}[log_format]}},
-        "handlers": {"server": handler("server", "stderr"), "access": handler("access", "stdout")},
+        "handlers": {
+            "server": handler("server", "stderr"),
+            "access": handler("access", "stdout", _GATHER_SECONDS),
+        },
         "root": {"level": "WARNING", "handlers": ["server"]},
         "loggers": {
             "app": {"level": "INFO"},
@@ -123,9 +129,11 @@ def _printable(text: str) -> str:
 class QueuedHandler(logging.Handler):
     """Has its lines written by a thread of its own, and never waits for it."""
 
-    def __init__(self, stream: TextIO | None, log: str) -> None:
-        """`stream`: none where the process was started without it; `log`: its name in the metrics."""
+    def __init__(self, stream: TextIO | None, log: str, gather: float = 0) -> None:
+        """`stream`: none where the process was started without it; `log`: its name in the metrics; `gather`:
+        seconds that a line waits for others, to be written with them."""
         super().__init__()
+        self._gather = gather
         self.addFilter(_with_ids)
         # Not the stream itself: its lock would stop the end of the process, too.
         self._descriptor = os.dup(stream.fileno()) if stream else os.open(os.devnull, os.O_WRONLY)
@@ -165,10 +173,11 @@ class QueuedHandler(logging.Handler):
         if self._missing:
             told = _warning("%d lines are missing here: they could not be written.", self._missing)
             line = self._formatted(told) + line
+        if not self._waiting:
+            self._changed.notify()
         self._waiting.append((line, self._missing + count))
         self._size += len(line)
         self._missing = 0
-        self._changed.notify()
 
     def _formatted(self, record: logging.LogRecord) -> bytes:
         try:
@@ -181,31 +190,50 @@ class QueuedHandler(logging.Handler):
         return f"{text}\n".encode(errors="backslashreplace")
 
     def _write_lines(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._ended)
-                if not self._waiting:
-                    break
-                line, count = self._waiting.popleft()
-                self._size -= len(line)
-            try:
-                self._write(line)
-            except OSError:
-                with self._changed:
-                    self._missing += count
+        while self._lines_come():
+            while self._waiting:
+                taken = self._take()
+                unwritten = self._write(b"".join(line for line, _ in taken))
+                while unwritten > 0:
+                    line, count = taken.pop()
+                    unwritten -= len(line)
+                    with self._changed:
+                        self._missing += count
                     self._lost.inc()
         os.close(self._descriptor)
 
-    def _write(self, line: bytes) -> None:
-        rest = b"\n" * self._in_line + line
+    def _lines_come(self) -> bool:
+        """Waits for some; False if none come any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._ended)
+            self._changed.wait_for(lambda: self._ended, self._gather)
+            return bool(self._waiting)
+
+    def _take(self) -> list[tuple[bytes, int]]:
+        """As many as a pipe takes in one piece, but at least one."""
+        with self._changed:
+            taken = [self._waiting.popleft()]
+            size = len(taken[0][0])
+            while self._waiting and size + len(self._waiting[0][0]) <= select.PIPE_BUF:
+                taken.append(self._waiting.popleft())
+                size += len(taken[-1][0])
+            self._size -= size
+        return taken
+
+    def _write(self, lines: bytes) -> int:
+        """Says how many bytes at their end could not be written."""
+        rest = b"\n" * self._in_line + lines
         while rest:
             try:
                 written = os.write(self._descriptor, rest)
             except BlockingIOError:  # whoever made the pipe had it so
                 select.select([], [self._descriptor], [])
                 continue
-            self._in_line = written < len(rest)
+            except OSError:
+                return min(len(rest), len(lines))
+            self._in_line = not rest.endswith(b"\n", 0, written)
             rest = rest[written:]
+        return 0
 
 
 def _with_ids(record: logging.LogRecord) -> bool:

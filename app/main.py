@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from app import __version__, malloc, tracing
 from app.api import artifacts, docs, mlflow, openapi, problems, system
@@ -28,6 +28,7 @@ from app.api.quotas import Quotas
 from app.api.readiness import Readiness
 from app.api.records import auditing, log_access
 from app.api.server_spans import ServerSpans
+from app.api.shortcut import Shortcut
 from app.api.target import RawTarget
 from app.api.threads import StorageThreads
 from app.api.visits import Observer, Visits, public_paths
@@ -124,23 +125,28 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(system.router(readiness, direct=direct.enabled))
-    app.include_router(artifacts.router(gateway))
     bodies = JsonBodies(pace)
-    for name_prefix in mlflow.PREFIXES:
-        app.include_router(
+    routers = [
+        artifacts.router(gateway),
+        *(
             mlflow.router(gateway, direct, bodies, name_prefix, max_json=settings.max_json_size)
-        )
+            for name_prefix in mlflow.PREFIXES
+        ),
+    ]
+    for router in routers:
+        app.include_router(router)
     docs.install(app)
     openapi.install(app)
     problems.install(app)
     app.state.drain = drain
     observers = [auditing(audit), measure, *([log_access] if settings.access_log else [])]
-    _surround(app, settings, identities, limits, observers, traced)
+    _surround(app, routers, settings, identities, limits, observers, traced)
     return app
 
 
 def _surround(
     app: FastAPI,
+    routers: Sequence[APIRouter],
     settings: Settings,
     identities: Identities,
     limits: Limits,
@@ -149,6 +155,7 @@ def _surround(
 ) -> None:
     """The layers that every request passes, from the innermost to the outermost."""
     origins = names(settings.cors_allowed_origins)
+    app.add_middleware(Shortcut, routers=routers)
     app.add_middleware(RawTarget, static_prefix=settings.static_prefix, root_path=settings.root_path)
     app.add_middleware(Authentication, identities=identities, limits=limits)
     if origins:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from mimetypes import MimeTypes
 from os.path import splitext
 
@@ -15,6 +16,7 @@ TEXT_EXTENSIONS = frozenset(
 _TYPES = MimeTypes()
 
 
+@lru_cache(maxsize=4096)
 def media_type(name: str) -> str:
     extension = splitext(name)[1].removeprefix(".")
     if (extension or name) in TEXT_EXTENSIONS:

@@ -35,7 +35,8 @@ from prometheus_client.openmetrics import exposition as openmetrics  # noqa: E40
 
 disable_created_metrics()  # several workers have none, and nobody asks
 if _VARIABLE in os.environ:
-    values.ValueClass = values.MultiProcessValue(lambda: current_process().name)
+    _name = current_process().name
+    values.ValueClass = values.MultiProcessValue(lambda: _name)  # it asks before each change
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Seconds until something is answered."""

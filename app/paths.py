@@ -9,7 +9,7 @@ take a backslash for a slash: a path is refused if any such reading of it would 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Self
@@ -26,6 +26,10 @@ MAX_SEGMENTS = 64
 RESERVED_PREFIX = ".artifact-proxy"
 """Names that begin so are the server's own (staging, locks), at any depth: roots may be nested."""
 
+_PLAIN_SEGMENT = "[0-9A-Za-z_][0-9A-Za-z_.,+= -]*+"
+_PLAIN_NAME = re.compile(_PLAIN_SEGMENT)
+_PLAIN = re.compile(f"{_PLAIN_SEGMENT}(?:/{_PLAIN_SEGMENT})*+")
+"""Most paths, of which there is one reading only, and nothing in that to doubt."""
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SLASH = re.compile("/")
@@ -112,6 +116,18 @@ class ArtifactPath:
             raise _refusal(name, "a single name has no slash")
         return ArtifactPath.parse(f"{self}/{name}" if self.segments else name)
 
+    def children(self) -> Callable[[str], ArtifactPath]:
+        """`/` for many names: what is the same for all of them is looked at once."""
+        deep = len(self.segments) >= MAX_SEGMENTS
+        longest = 0 if deep else min(MAX_SEGMENT_BYTES, MAX_PATH_BYTES - len(f"{self}/".encode()))
+
+        def child(name: str) -> ArtifactPath:
+            if len(name) <= longest and _PLAIN_NAME.fullmatch(name):
+                return ArtifactPath((*self.segments, name))
+            return self / name
+
+        return child
+
 
 def percent_decode(raw: str) -> str:
     """Decodes percent-encoding exactly once, strictly, as UTF-8 (RFC 3986, section 2.1).
@@ -131,20 +147,28 @@ def percent_decode(raw: str) -> str:
 
 def _judge(text: str) -> tuple[str, ...]:
     """The segments of `text`, if it is a safe path under every reading of it."""
-    _judge_reading(text, text)
+    plain = _PLAIN.fullmatch(text)
+    if not plain:
+        _judge_reading(text, text)
     segments = tuple(text.split("/"))
-    if len(text.encode()) > MAX_PATH_BYTES:
+    size = len(text.encode())
+    if size > MAX_PATH_BYTES:
         raise _refusal(text, f"it is longer than {MAX_PATH_BYTES} bytes")
     if len(segments) > MAX_SEGMENTS:
         raise _refusal(text, f"it has more than {MAX_SEGMENTS} segments")
-    if any(len(segment.encode()) > MAX_SEGMENT_BYTES for segment in segments):
+    if size > MAX_SEGMENT_BYTES and any(len(segment.encode()) > MAX_SEGMENT_BYTES for segment in segments):
         raise _refusal(text, f"a segment is longer than {MAX_SEGMENT_BYTES} bytes")
+    if not plain:
+        _judge_further_readings(text)
+    return segments
+
+
+def _judge_further_readings(text: str) -> None:
     try:
         for reading in islice(_decodings(text), 1, None):
             _judge_reading(reading, text)
     except UnicodeDecodeError:
         raise _refusal(text, "decoded once more, it is not valid UTF-8") from None
-    return segments
 
 
 def _decodings(text: str) -> Iterator[str]:

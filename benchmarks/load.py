@@ -1,29 +1,24 @@
-"""Uploads and downloads by processes of their own, with little work for each byte.
-
-An artifact is one block over and over, begun at another offset for each artifact: so all that
-arrives is compared with what it must be, at the cost of comparing memory.
-"""
+"""Uploads and downloads by processes of their own, with little work for each byte."""
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
+import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from http.client import HTTPConnection, HTTPException
 from multiprocessing.pool import Pool
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
-BLOCK_BYTES = 256 * 1024
-_STALL_AFTER = 1024 * 1024
+from benchmarks.content import BLOCK_BYTES, WrongTransfer, compare, pieces
+
+_STALL_AFTER = 4 * BLOCK_BYTES
 _SLOW_RECEIVE_BUFFER = 64 * 1024  # so that what a slow client does not read stays with the server
-_STEP = 4099  # a prime: blocks of different artifacts differ everywhere
 
 Method: TypeAlias = Literal["PUT", "GET"]
 
@@ -37,6 +32,8 @@ class Transfer:
     """Which bytes the artifact has: one number, one content."""
     stall: float = 0
     """Seconds that the client pauses after some of the bytes."""
+    break_off: float = float("inf")
+    """Seconds after which the client leaves, wherever it is; 0 for right after the first byte."""
     limit: float = 600
     """Seconds without any progress after which the client gives up."""
 
@@ -44,28 +41,49 @@ class Transfer:
 @dataclass(frozen=True)
 class Outcome:
     started: float
+    first_byte: float
+    """When the answer's body began; for an upload, when the answer had come."""
     ended: float
-    """Both in seconds of the monotonic clock, which all processes share."""
+    """All in seconds of the monotonic clock, which all processes share."""
+    bytes: int
     error: str | None
 
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.started
 
-class WrongTransfer(Exception):
-    """The server did not do what it should."""
+    @property
+    def waited(self) -> float:
+        return self.first_byte - self.started
 
 
 @contextmanager
 def processes(count: int) -> Iterator[Pool]:
-    """Processes for `run`, which are ready and do not outlive the block."""
-    with multiprocessing.get_context("spawn").Pool(count) as pool:
+    """Processes for clients, which are ready and do not outlive the block."""
+    context = multiprocessing.get_context("spawn")
+    # Ctrl-C is for the process that started them, which ends them.
+    with context.Pool(count, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
         pool.map(time.sleep, [0.1] * count, chunksize=1)
         yield pool
 
 
 def run(pool: Pool, count: int, transfers: Sequence[Transfer], limit: float) -> list[Outcome]:
-    """Does all the transfers at once, spread over `count` processes, within `limit` seconds."""
-    groups = [group for group in (transfers[first::count] for first in range(count)) if group]
+    """Does all the transfers at once, spread over `count` processes, within `limit` seconds.
+
+    The outcomes are in the order of the transfers.
+    """
+    count = min(count, len(transfers))
+    groups = [transfers[first::count] for first in range(count)]
     done = pool.map_async(_run_group, groups, chunksize=1).get(limit)
-    return [outcome for outcomes in done for outcome in outcomes]
+    return [done[number % count][number // count] for number in range(len(transfers))]
+
+
+def run_one(pool: Pool, transfer: Transfer) -> Outcome:
+    """Does it in a process of its own, and raises `WrongTransfer` if it went wrong."""
+    (outcome,) = run(pool, 1, [transfer], transfer.limit)
+    if outcome.error:
+        raise WrongTransfer(outcome.error)
+    return outcome
 
 
 def _run_group(transfers: Sequence[Transfer]) -> list[Outcome]:
@@ -74,96 +92,81 @@ def _run_group(transfers: Sequence[Transfer]) -> list[Outcome]:
 
 
 def _run_one(transfer: Transfer) -> Outcome:
+    progress = _Progress(transfer)
     error = None
-    started = time.monotonic()
     try:
         if transfer.method == "PUT":
-            _upload(transfer)
+            _upload(transfer, progress)
         else:
-            _download(transfer)
+            _download(transfer, progress)
     except (OSError, HTTPException, WrongTransfer) as caught:
         error = f"{transfer.method} {transfer.url}: {caught!r}"
-    return Outcome(started, time.monotonic(), error)
+    ended = time.monotonic()
+    return Outcome(progress.started, progress.first_byte or ended, ended, progress.bytes, error)
 
 
-def _upload(transfer: Transfer) -> None:
-    block = _block(transfer.content)
-    with _connected(transfer) as (connection, path):
-        connection.putrequest("PUT", path)
+class _Progress:
+    """How far a transfer is."""
+
+    def __init__(self, transfer: Transfer) -> None:
+        self._transfer = transfer
+        self.started = time.monotonic()
+        self.first_byte = 0.0
+        self.bytes = 0
+
+    def goes_on(self) -> bool:
+        """Pauses if the client is to pause here; whether it then goes on at all."""
+        transfer = self._transfer
+        # Not at the same point of every artifact.
+        if transfer.stall and self.bytes == _STALL_AFTER + transfer.content % 4 * BLOCK_BYTES:
+            time.sleep(transfer.stall)
+        return time.monotonic() - self.started < transfer.break_off
+
+
+def _upload(transfer: Transfer, progress: _Progress) -> None:
+    with _connected(transfer) as (connection, target):
+        connection.putrequest("PUT", target)
         connection.putheader("Content-Length", str(transfer.size))
         connection.endheaders()
-        for position in range(0, transfer.size, BLOCK_BYTES):
-            _stall_if_due(transfer, position)
-            connection.send(block[: transfer.size - position])
+        for piece in pieces(transfer.size, transfer.content):
+            if not progress.goes_on():
+                return
+            connection.send(piece)
+            progress.bytes += len(piece)
         response = connection.getresponse()
         answer = response.read()
-        if response.status not in {200, 201}:
+        if response.status not in {200, 201, 204}:
             raise WrongTransfer(f"{response.status} {answer[:300]!r}")
 
 
-def _download(transfer: Transfer) -> None:
-    expected = _block(transfer.content)
+def _download(transfer: Transfer, progress: _Progress) -> None:
     buffer = bytearray(BLOCK_BYTES)
-    with _connected(transfer) as (connection, path):
+    with _connected(transfer) as (connection, target):
         if transfer.stall:
             connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_RECEIVE_BUFFER)
-        connection.request("GET", path)
+        connection.request("GET", target)
         response = connection.getresponse()
-        if (response.status, response.length) != (200, transfer.size):
+        if response.status != 200 or response.length not in {transfer.size, None}:  # MLflow sends chunks
             raise WrongTransfer(f"{response.status} {response.length} {response.read(300)!r}")
+        response.peek(1)
+        progress.first_byte = time.monotonic()
         for position in range(0, transfer.size, BLOCK_BYTES):
-            _stall_if_due(transfer, position)
+            if not progress.goes_on():
+                return
             count = response.readinto(buffer)
-            _compare(buffer, expected, count, min(BLOCK_BYTES, transfer.size - position))
+            compare(buffer, count, transfer.size, position, transfer.content)
+            progress.bytes += count
         if response.read():
-            raise WrongTransfer("more bytes than the Content-Length says")
+            raise WrongTransfer(f"it is longer than {transfer.size} bytes")
 
 
 @contextmanager
 def _connected(transfer: Transfer) -> Iterator[tuple[HTTPConnection, str]]:
-    """A connection to the server, and the path for the request line."""
+    """A connection to the server, and the target for the request line."""
     parts = urlsplit(transfer.url)
     connection = HTTPConnection(str(parts.hostname), parts.port, timeout=transfer.limit)
     try:
         connection.connect()
-        yield connection, parts.path
+        yield connection, parts._replace(scheme="", netloc="").geturl()
     finally:
         connection.close()
-
-
-def _stall_if_due(transfer: Transfer, position: int) -> None:
-    """Pauses once, not at the same point of every artifact."""
-    if transfer.stall and position == _STALL_AFTER + transfer.content % 4 * BLOCK_BYTES:
-        time.sleep(transfer.stall)
-
-
-class Stored(Protocol):
-    """What is kept of an upload, as it is read behind the server's back."""
-
-    def readinto(self, buffer: bytearray, /) -> int: ...
-    def read(self, count: int, /) -> bytes: ...
-
-
-def verify(stored: Stored, size: int, content: int) -> None:
-    """Raises `WrongTransfer` unless it has the bytes that were uploaded."""
-    expected = _block(content)
-    buffer = bytearray(BLOCK_BYTES)
-    for position in range(0, size, BLOCK_BYTES):
-        _compare(buffer, expected, stored.readinto(buffer), min(BLOCK_BYTES, size - position))
-    if stored.read(1):
-        raise WrongTransfer(f"it is longer than {size} bytes")
-
-
-def _compare(buffer: bytearray, expected: bytes, count: int, wanted: int) -> None:
-    if count != wanted:
-        raise WrongTransfer("the bytes ended too early")
-    same = buffer == expected if count == BLOCK_BYTES else buffer[:count] == expected[:count]
-    if not same:
-        raise WrongTransfer("other bytes arrived than were uploaded")
-
-
-@cache
-def _block(content: int) -> bytes:
-    block = hashlib.shake_256(b"artifact-proxy").digest(BLOCK_BYTES)
-    offset = content * _STEP % BLOCK_BYTES
-    return block[offset:] + block[:offset]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 
 from starlette.datastructures import Headers
 
@@ -102,6 +103,7 @@ def entity_tag(entry: Entry) -> str:
     return f'"{entry.etag}"'
 
 
+@lru_cache(maxsize=4096)
 def http_date(moment: datetime) -> str:
     """IMF-fixdate (section 5.6.7)."""
     return format_datetime(moment.astimezone(UTC), usegmt=True)

@@ -29,7 +29,7 @@ from app.errors import (
 )
 from app.identity.permissions import Action
 from app.paths import ArtifactPath
-from app.storage.base import Download, Entry, RangeNotSatisfiable, Storage, Upload
+from app.storage.base import Chunk, Download, Entry, RangeNotSatisfiable, Storage, Upload
 
 _DELETION_BYTES = 1024 * 1024
 """What a page of a store's keys takes."""
@@ -49,7 +49,7 @@ class Opened(NamedTuple):
     """A download with its first chunk. Where that is all of it, the download is closed already."""
 
     download: Download
-    first: bytes
+    first: Chunk
     complete: bool
     ranged: bool
     """Whether it is a range that was asked for, even if it holds every byte."""
@@ -108,11 +108,9 @@ class Gateway:
             )
             upload = await self._threads.acquire(create, _abort)
             try:
-                await receive(
+                entry = await receive(
                     request.stream(), length, upload, digests, self._threads, judge=judge, pace=self._pace
                 )
-                digests.verify()
-                entry = await self._threads.run(upload.commit)
             except BaseException:
                 await self._threads.clean_up(upload.abort)
                 raise
@@ -139,7 +137,9 @@ class Gateway:
                 return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
         if self._accel_redirect and is_proxied(request) and conditions.is_plain_to_nginx(request.headers):
             return await self._accelerated(request, path)
-        opened = await self._threads.acquire(partial(self._open, path, request.headers), _release)
+        opened = await self._opened_at_once(path, request.headers)
+        if opened is None:
+            opened = await self._threads.acquire(partial(self._open, path, request.headers), _release)
         if isinstance(opened, Entry):
             return Response(status_code=304, headers=validators(opened))
         download, first, complete, ranged = opened
@@ -147,7 +147,7 @@ class Gateway:
         headers = artifact_headers(download.entry, download.span if ranged else None)
         if complete:
             transfer.holds(len(first))
-            return WholeResponse(first, status, headers)
+            return WholeResponse(bytes(first), status, headers)
         return DownloadResponse(first, download, self._threads, status_code=status, headers=headers)
 
     async def _accelerated(self, request: Request, path: ArtifactPath) -> Response:
@@ -186,14 +186,31 @@ class Gateway:
                 wanted = None
                 download.close()
                 download = self._storage.read(path)
-            first = next(download, b"")
-            complete = len(first) == download.span.stop - download.span.start
-            if complete:
-                download.close()
+            return _opened(download, next(download, b""), ranged=wanted is not None)
         except BaseException:
             download.close()
             raise
-        return Opened(download, first, complete, ranged=wanted is not None)
+
+    async def _opened_at_once(self, path: ArtifactPath, headers: Headers) -> Opened | Entry | None:
+        """The same without a thread as far as nothing needs to be waited for; None where it must be opened
+        in one."""
+        if "if-range" in headers:
+            return None
+        wanted = conditions.wanted_range(headers)
+        download = self._storage.read_at_once(path, wanted)
+        if download is None:
+            return None
+        try:
+            if conditions.is_not_modified(headers, download.entry):
+                download.close()
+                return download.entry
+            first = download.next_at_once()
+            if first is None:
+                first = await self._threads.run(next, download, b"")
+            return _opened(download, first, ranged=wanted is not None)
+        except BaseException:
+            await self._threads.clean_up(download.close)
+            raise
 
     async def head(self, request: Request, path: ArtifactPath) -> Response:
         """The answer to GET without its body, and without reading the artifact."""
@@ -217,6 +234,7 @@ class Gateway:
         memory: int,
         recursive: bool = False,
         after: str | None = None,
+        brief: bool = False,
     ) -> T:
         """What `render` makes of the entries that the caller may see, in a storage thread.
 
@@ -226,7 +244,7 @@ class Gateway:
         transfer = await self._admission.begin_transfer(request, "listing", memory)
 
         def rendered() -> T:
-            entries = self._storage.list(directory, recursive=recursive, after=after)
+            entries = self._storage.list(directory, recursive=recursive, after=after, brief=brief)
             return render(entries if visible is None else filter(visible, entries))
 
         listing = await self._threads.run(rendered)
@@ -244,6 +262,13 @@ class Gateway:
         await self._threads.run(
             self._storage.delete, path, precondition=conditions.write_precondition(request.headers)
         )
+
+
+def _opened(download: Download, first: Chunk, *, ranged: bool) -> Opened:
+    complete = len(first) == download.span.stop - download.span.start
+    if complete:
+        download.close()
+    return Opened(download, first, complete, ranged)
 
 
 def _abort(upload: Upload) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +16,8 @@ from app.api.visit import visit_of
 from app.errors import ArtifactError, InvalidRequest, MisdirectedRequest, NotPermitted
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
+_LONGEST_HOST = 300
+"""A name of DNS has at most 253 characters."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _CREDENTIALS = {
     *("access_token", "id_token", "refresh_token", "token", "auth", "authorization", "bearer", "jwt"),
@@ -37,6 +40,7 @@ class Hosts:
         self._allowed = [name.lower().rstrip(".") for name in allowed]
         self._judged = judged
         self._origins = frozenset(origins)
+        self._is_own = lru_cache(maxsize=256)(self._judge_host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -59,12 +63,15 @@ class Hosts:
         """Else a page could have its own name mean this server, and read it as its own (DNS rebinding)."""
         if not self._judged():
             return
-        name = _name(host)
-        if name is None or not any(_fits(name, allowed) for allowed in self._allowed):
+        if len(host) > _LONGEST_HOST or not self._is_own(host):
             raise MisdirectedRequest(
                 f"The host {host[:100]!a} is not served here; who runs this server can add it to "
                 "--allowed-hosts."
             )
+
+    def _judge_host(self, host: str) -> bool:
+        name = _name(host)
+        return name is not None and any(_fits(name, allowed) for allowed in self._allowed)
 
     def _require_friend(self, given: list[str], host: str) -> None:
         for origin in given:

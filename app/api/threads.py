@@ -1,4 +1,4 @@
-"""The threads in which storage is called, so that the event loop touches no disk and no socket of it."""
+"""The threads in which storage is called, so that the event loop waits for no disk and no socket of it."""
 
 from __future__ import annotations
 

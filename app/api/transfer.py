@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -19,7 +19,7 @@ from app.api.digests import Digests
 from app.api.pace import Pace, watched
 from app.api.threads import StorageThreads, finished
 from app.errors import ServerBusy, StorageError, UploadInterrupted
-from app.storage.base import Download, Upload
+from app.storage.base import Chunk, Download, Entry, Upload
 
 logger = logging.getLogger(__name__)
 
@@ -53,51 +53,58 @@ async def receive(
     *,
     judge: Callable[[int], None],
     pace: Pace,
-) -> None:
-    """Writes the whole body to `upload` and feeds `digests` with it.
+) -> Entry:
+    """Writes the whole body to `upload` and commits it, if it has the `digests` that were announced.
 
     Raises `UploadInterrupted` if the client breaks off, or if there are not the `length` bytes that
-    it announced; `TransferTooSlow`; `ServerBusy`; and what `judge` raises of the bytes that came so far.
-    However it ends, no write is running then.
+    it announced; `TransferTooSlow`; `ServerBusy`; what `judge` raises of the bytes that came so far, and
+    `Digests.verify` of all of them. However it ends, nothing of it is running then.
     """
     received = 0
     writing: asyncio.Future[None] | None = None
     pieces: list[bytes] = []
     size = 0
 
-    def write(data: bytes) -> None:
-        digests.update(data)
-        upload.write(data)
+    def write(batch: Sequence[bytes]) -> None:
+        for data in batch:
+            digests.update(data)
+        upload.write(*batch)
 
-    async def admit_and_write(data: bytes) -> None:
+    def write_and_commit(batch: Sequence[bytes]) -> Entry:
+        if batch:
+            write(batch)
+        digests.verify()
+        return upload.commit()
+
+    async def admit_and_write(batch: Sequence[bytes]) -> None:
         # Only now: a client that sends nothing takes no room from others.
         await admitted(upload, threads.patience)
-        await threads.run(write, data)
+        await threads.run(write, batch)
 
     try:
         async with watched(pace) as watch:
             watch.waits()
             async for piece in body:
                 watch.moved(len(piece))
-                pieces.append(piece)
+                if piece:
+                    pieces.append(piece)
                 size += len(piece)
                 received += len(piece)
                 if size >= BATCH_BYTES or len(pieces) >= MAX_PIECES:
                     judge(received)
                     if writing is not None:
                         await writing
-                    # No name for the batch: it would be kept until the next one is complete.
-                    writing = asyncio.ensure_future(admit_and_write(b"".join(pieces)))
-                    pieces.clear()
-                    size = 0
+                    writing = asyncio.ensure_future(admit_and_write(pieces))
+                    pieces, size = [], 0
                 watch.waits()
         judge(received)
+        if length is not None and received != length:
+            raise UploadInterrupted(f"{received} bytes arrived of the {length} that were announced.")
         if writing is not None:
             await writing
         if size:
-            await admit_and_write(b"".join(pieces))
-        if length is not None and received != length:
-            raise UploadInterrupted(f"{received} bytes arrived of the {length} that were announced.")
+            await admitted(upload, threads.patience)
+        return await threads.run(write_and_commit, pieces)
     except ClientDisconnect:
         raise UploadInterrupted("The client broke off before the whole artifact had arrived.") from None
     finally:
@@ -124,7 +131,7 @@ class DownloadResponse(Response):
 
     def __init__(
         self,
-        first: bytes,
+        first: Chunk,
         download: Download,
         threads: StorageThreads,
         *,
@@ -155,13 +162,20 @@ class DownloadResponse(Response):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 if gone.done():
                     return
-                chunk = await self._threads.run(next, self._download, b"")
+                chunk = await self._next()
             await send({"type": "http.response.body", "body": b""})
         except (StorageError, ServerBusy) as error:  # the latter where no thread gets free
             path = str(self._download.entry.path)
             logger.error("Cut the download of %a: %s Cause: %s", path, error, error.__cause__)
         finally:
             gone.cancel()
+
+    async def _next(self) -> Chunk:
+        chunk = self._download.next_at_once()
+        if chunk is None:
+            return await self._threads.run(next, self._download, b"")
+        await asyncio.sleep(0)  # others' turn, which a client that is as fast as we are would not leave them
+        return chunk
 
 
 async def _disconnected(receive: Receive) -> None:

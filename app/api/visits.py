@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from email.utils import formatdate
+from functools import lru_cache, partial
 from typing import TypeAlias
 
 from starlette.datastructures import Headers
@@ -57,11 +57,22 @@ class Visits:
                 await response(inner, receive, answered)
             raise
         finally:
-            with ExitStack() as last:  # all of it, whatever one of them raises
-                for observe in self._observers:
-                    last.callback(observe, scope, visit)
-                for release in visit.at_end:
-                    last.callback(release)
+            self._finish(scope, visit)
+
+    def _finish(self, scope: Scope, visit: Visit) -> None:
+        """What is released first is what was taken last."""
+        observations = [partial(observe, scope, visit) for observe in self._observers]
+        _call([*observations, *visit.at_end])
+
+
+def _call(steps: list[Callable[[], None]]) -> None:
+    """All of them, the last one first, whatever one of them raises."""
+    try:
+        while steps:
+            steps.pop()()
+    finally:
+        if steps:
+            _call(steps)
 
 
 def _counting(receive: Receive, visit: Visit) -> Receive:
@@ -89,11 +100,16 @@ def _completing(send: Send, visit: Visit, *, head: bool) -> Send:
     return completed
 
 
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
+
+
 def _missing(message: Message, visit: Visit) -> list[tuple[bytes, bytes]]:
     present = {name for name, _ in message.get("headers", ())}
     wanted = [
         # Of now, so that nothing in the answer is later (RFC 9110, section 8.8.2.1).
-        (b"date", formatdate(usegmt=True).encode()),
+        (b"date", _date(int(time.time()))),
         (b"x-request-id", visit.request_id.encode()),
         (b"content-security-policy", DEFAULT_POLICY.encode()),
     ]

@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from app.api.pace import Pace
 from app.api.visit import request_id
+from app.server.body import Body
 from app.server.linger import LingeringTransport
 from app.server.refusal import MALFORMED, Refusal, not_implemented
 
@@ -85,7 +86,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, partial(_cancellable, app))
+        super()._start_asgi_task(cycle, partial(_cancellable, app, Body(cycle)))
         self.flow.resume_reading()  # of the last one that waited there may be more to come
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -278,11 +279,11 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 async def _cancellable(
-    app: ASGI3Application, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    app: ASGI3Application, body: Body, scope: Scope, _: ASGIReceiveCallable, send: ASGISendCallable
 ) -> None:
     """Calls `app`, which is cancelled when the server ends and has cut its connection.
 
     uvicorn would take that for a fault of it.
     """
     with suppress(asyncio.CancelledError):
-        await app(scope, receive, send)
+        await app(scope, body.receive, send)

@@ -123,6 +123,10 @@ def matches(etags: ETags, entry: Entry) -> bool:
 UNCONDITIONAL = Precondition()
 
 
+Chunk: TypeAlias = bytes | bytearray
+"""Some bytes of an artifact, which nobody changes any more."""
+
+
 class Download(Protocol):
     """The bytes of one version of an artifact, even if it is replaced while they are read.
 
@@ -135,6 +139,14 @@ class Download(Protocol):
 
     def __iter__(self) -> Iterator[bytes]: ...
     def __next__(self) -> bytes: ...
+
+    def next_at_once(self) -> Chunk | None:
+        """The next chunk, empty at the end, if it is there without any waiting; else None. Never raises.
+
+        For the event loop. Whoever gets None asks for the chunk in a thread.
+        """
+        ...
+
     def close(self) -> None: ...
 
 
@@ -156,7 +168,9 @@ class Upload(Protocol):
         """
         ...
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, *pieces: bytes) -> None:
+        """Adds the pieces, in their order."""
+        ...
 
     def commit(self) -> Entry:
         """Makes what was written the artifact; when it returns, that survives a crash.
@@ -272,6 +286,13 @@ class Storage(Protocol):
         """
         ...
 
+    def read_at_once(self, path: ArtifactPath, wanted: ByteRange | None = None) -> Download | None:
+        """What `read` gives, if that needs no waiting; else None, also where it would raise. Never raises.
+
+        For the event loop. Whoever gets None calls `read` in a thread.
+        """
+        ...
+
     def create(
         self,
         path: ArtifactPath,
@@ -287,12 +308,18 @@ class Storage(Protocol):
         ...
 
     def list(
-        self, directory: ArtifactPath, *, recursive: bool = False, after: str | None = None
+        self,
+        directory: ArtifactPath,
+        *,
+        recursive: bool = False,
+        after: str | None = None,
+        brief: bool = False,
     ) -> Iterator[Entry]:
         """The entries of one level, sorted by name; nothing for a file or a missing directory.
 
         With `recursive`, the artifacts (no directories) at any depth, sorted by path. Only those
-        whose path relative to `directory` sorts after `after` are given. Order is by code point.
+        whose path relative to `directory` sorts after `after` are given. Order is by code point. With
+        `brief`, entries may lack what is neither path nor size.
         """
         ...
 

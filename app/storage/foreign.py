@@ -15,13 +15,14 @@ class ForeignNames:
 
     def __init__(self, directory: ArtifactPath) -> None:
         self._directory = directory
+        self._child = directory.children()
         self._count = 0
         self._example = ""
 
     def judge(self, name: str) -> ArtifactPath | None:
         """The path of the entry called `name`; None, remembering it, if it can be no artifact's."""
         try:
-            return self._directory / name
+            return self._child(name)
         except InvalidPath:
             if not name.casefold().startswith(RESERVED_PREFIX):
                 self._count += 1

@@ -24,6 +24,7 @@ from app.paths import ArtifactPath
 from app.storage.base import (
     UNCONDITIONAL,
     ByteRange,
+    Chunk,
     DirectTransfers,
     Download,
     Entry,
@@ -79,8 +80,8 @@ class _Chunks:
             _observe(self._operation, kind, seconds)
             self._kind = self._kind or kind
 
-    def count(self, chunk: bytes) -> None:
-        self._bytes += len(chunk)
+    def count(self, *pieces: Chunk) -> None:
+        self._bytes += sum(map(len, pieces))
 
     def end(self) -> None:
         """No chunk comes any more; may be called again."""
@@ -154,6 +155,15 @@ class ObservedStorage:
         with _observed("read"):
             return _ObservedDownload(self._storage.read(path, wanted))
 
+    def read_at_once(self, path: ArtifactPath, wanted: ByteRange | None = None) -> Download | None:
+        observation = _observed("read")
+        observation.__enter__()
+        download = self._storage.read_at_once(path, wanted)
+        if download is None:
+            return None  # no call, then: `read` is
+        observation.__exit__(None)
+        return _ObservedDownload(download)
+
     def create(
         self,
         path: ArtifactPath,
@@ -165,10 +175,15 @@ class ObservedStorage:
             return _ObservedUpload(self._storage.create(path, size=size, precondition=precondition))
 
     def list(
-        self, directory: ArtifactPath, *, recursive: bool = False, after: str | None = None
+        self,
+        directory: ArtifactPath,
+        *,
+        recursive: bool = False,
+        after: str | None = None,
+        brief: bool = False,
     ) -> Iterator[Entry]:
         with _observed("list"):
-            yield from self._storage.list(directory, recursive=recursive, after=after)
+            yield from self._storage.list(directory, recursive=recursive, after=after, brief=brief)
 
     def delete(self, path: ArtifactPath, *, precondition: Precondition = UNCONDITIONAL) -> None:
         with _observed("delete"):
@@ -211,6 +226,14 @@ class _ObservedDownload:
         self._chunks.count(chunk)
         return chunk
 
+    def next_at_once(self) -> Chunk | None:
+        self._chunks.__enter__()
+        chunk = self._download.next_at_once()
+        if chunk:
+            self._chunks.__exit__(None)
+            self._chunks.count(chunk)
+        return chunk
+
     def close(self) -> None:
         self._chunks.end()
         self._download.close()
@@ -228,10 +251,10 @@ class _ObservedUpload:
     def ready(self) -> Future[None] | None:
         return self._upload.ready
 
-    def write(self, data: bytes) -> None:
+    def write(self, *pieces: bytes) -> None:
         with self._chunks:
-            self._upload.write(data)
-        self._chunks.count(data)
+            self._upload.write(*pieces)
+        self._chunks.count(*pieces)
 
     def commit(self) -> Entry:
         self._chunks.end()

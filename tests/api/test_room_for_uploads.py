@@ -47,7 +47,7 @@ class Waiting:
             self.granted = self._memory.reserve(self._size)
         return self.granted
 
-    def write(self, data: bytes) -> None:
+    def write(self, *pieces: bytes) -> None:
         self.calls.append("write")
 
     def commit(self) -> Entry:

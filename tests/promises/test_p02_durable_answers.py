@@ -66,7 +66,7 @@ def test_p02_the_bytes_are_synced_before_the_name_and_every_name_before_the_answ
     answered = calls.only(ANSWER)
     named = calls.only(r'^rename\w*\(.*, "a"')
     assert in_this_order(
-        calls.only(r'^write\(\d+<.*/staging/\w+>, "data"'),
+        calls.only(r'^writev?\(\d+<.*/staging/\w+>, .*"data"'),
         calls.only(r"^fsync\(\d+<.*/staging/\w+>"),
         named,
         calls.only(rf"^fsync\(\d+<{parent}/new/deeper>\)"),

@@ -16,7 +16,7 @@ from tests.support.guarded import told
 from tests.support.server import Server
 from tests.support.strace import SystemCall, attached
 
-TAKE_ROOM = {"openat", "write", "utimensat", "fsync", "renameat", "renameat2", "mkdirat"}
+TAKE_ROOM = {"openat", "write", "writev", "utimensat", "fsync", "renameat", "renameat2", "mkdirat"}
 """Calls that tell of a full disk."""
 WRITTEN = re.compile(r"close\(\d+<[^>]*/staging/\w+>\)")
 """The close of a file whose bytes are not yet known to be safe."""
@@ -58,7 +58,7 @@ def story(upload: Upload) -> str:
 def test_p03_every_call_of_an_upload_has_failed_once(failed: dict[str, list[Upload]], error: str) -> None:
     assert all(sum(call.injected for call in upload.calls) == 1 for upload in failed[error])
     names = {upload.fault.name for upload in failed[error] if upload.fault}
-    wanted = {"openat", "write", "fsync", "renameat", "mkdirat"}
+    wanted = {"openat", "writev", "fsync", "renameat", "mkdirat"}
     assert names >= (wanted | {"close", "flock", "unlinkat", "fcntl"} if error == "EIO" else wanted)
 
 

@@ -76,7 +76,7 @@ def test_p09_what_cannot_be_opened_has_its_status_and_tells_no_paths(
     error: str,
     answer: tuple[int, str],
 ) -> None:
-    with failing("openat", f"error={error}"):
+    with failing("openat,openat2", f"error={error}"):
         answers = [*asked(client, directory), client.head(f"{directory}/a")]
     *full, examined = answers
     assert [told(each) for each in full] == [answer] * len(full)
@@ -100,7 +100,7 @@ def test_p09_a_directory_that_cannot_be_read_is_no_empty_one(
 def test_p09_a_disk_that_fails_before_an_answer_has_begun_is_an_error(
     client: httpx.Client, failing: Failing, directory: str
 ) -> None:
-    with failing("pread64", "error=EIO"):
+    with failing("pread64,preadv2", "error=EIO"):
         assert told(client.get(f"{directory}/a")) == BROKEN
     assert_unharmed(client, directory)
 
@@ -111,7 +111,10 @@ def test_p09_one_that_fails_in_the_middle_leaves_a_download_visibly_short(
     # Calls are counted for each thread, so there are more chunks than threads.
     content, pieces = bytes(40 * CHUNK_BYTES), list[bytes]()
     client.put(f"{directory}-large", content=content).raise_for_status()
-    with failing("pread64", "error=EIO:when=2+"), client.stream("GET", f"{directory}-large") as answer:
+    with (
+        failing("pread64,preadv2", "error=EIO:when=2+"),
+        client.stream("GET", f"{directory}-large") as answer,
+    ):
         assert answer.status_code == 200
         assert int(answer.headers["content-length"]) == len(content)
         with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):

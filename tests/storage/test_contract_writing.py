@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.api.transfer import MAX_PIECES
 from app.errors import ArtifactNotFound, PathConflict, StorageFull
 from tests.storage.conftest import LARGE, LocalStore, Store
 from tests.support.artifacts import get, names, path, put
@@ -25,6 +26,17 @@ class TestUpload:
                 upload.write(piece)
             upload.commit()
         assert store.raw() == {"a": b"one" + LARGE + b"two"}
+
+    def test_of_several_pieces_at_once_is_all_of_them_in_their_order(self, store: Store) -> None:
+        pieces = [b"%d," % number for number in range(2 * MAX_PIECES)]
+        pieces[1::2] = [b""] * MAX_PIECES
+        with store.storage.create(path("a")) as upload:
+            upload.write()
+            upload.write(b"", b"")
+            upload.write(LARGE, *pieces, b"")
+            upload.write(b"", b"end", LARGE)
+            upload.commit()
+        assert store.raw() == {"a": LARGE + b"".join(pieces) + b"end" + LARGE}
 
     def test_is_invisible_until_commit_returns(self, store: Store) -> None:
         with store.storage.create(path("d/a")) as upload:

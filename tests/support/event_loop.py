@@ -12,7 +12,7 @@ A_MOMENT = 0.05
 """Seconds in which what must not happen would have happened."""
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
+def run(main: Coroutine[Any, Any, object]) -> None:
     """Runs a test in an event loop that must have nothing to complain of in the end."""
     complaints: list[str] = []
 

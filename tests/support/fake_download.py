@@ -55,6 +55,9 @@ class FakeDownload:
                 return chunk
             raise self._error or StopIteration
 
+    def next_at_once(self) -> None:
+        return None
+
     def close(self) -> None:
         with self._called():
             self.closed += 1

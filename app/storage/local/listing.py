@@ -13,7 +13,7 @@ from typing import NamedTuple
 from app.paths import ArtifactPath
 from app.storage.base import Entry
 from app.storage.foreign import ForeignNames
-from app.storage.local.entries import entry_at
+from app.storage.local.entries import EntryOf, entry_at
 from app.storage.local.tree import Tree
 
 
@@ -24,15 +24,18 @@ class _Child(NamedTuple):
     is_dir: bool
 
 
-def level(tree: Tree, directory: ArtifactPath, after: str) -> Iterator[Entry]:
+def level(tree: Tree, directory: ArtifactPath, after: str, *, entry_of: EntryOf) -> Iterator[Entry]:
     """The entries in `directory` whose names sort after `after`, sorted by name."""
     with tree.directory(directory.segments) as descriptor:
         later = [child for child in _children(descriptor, slash="") if child.sort_key > after]
         for child, path in _legal(later, directory):
-            yield from _present(descriptor, path, child)
+            if (entry := _entry(descriptor, path, child, entry_of)) is not None:
+                yield entry
 
 
-def walk(tree: Tree, directory: ArtifactPath, after: str, prefix: str = "") -> Iterator[Entry]:
+def walk(
+    tree: Tree, directory: ArtifactPath, after: str, prefix: str = "", *, entry_of: EntryOf
+) -> Iterator[Entry]:
     """The artifacts below `directory` whose relative paths sort after `after`, sorted by path.
 
     `prefix` is the path of `directory`, with a slash, from where the walk began.
@@ -46,10 +49,11 @@ def walk(tree: Tree, directory: ArtifactPath, after: str, prefix: str = "") -> I
         ]
         for child, path in _legal(later, directory):
             if not child.is_dir:
-                yield from _present(descriptor, path, child)
+                if (entry := _entry(descriptor, path, child, entry_of)) is not None:
+                    yield entry
             else:
                 with suppress(FileNotFoundError, NotADirectoryError):  # removed or replaced meanwhile
-                    yield from walk(tree, path, after, prefix + child.sort_key)
+                    yield from walk(tree, path, after, prefix + child.sort_key, entry_of=entry_of)
 
 
 def _children(descriptor: int, *, slash: str) -> list[_Child]:
@@ -74,10 +78,11 @@ def _legal(children: list[_Child], directory: ArtifactPath) -> Iterator[tuple[_C
     foreign.warn()
 
 
-def _present(descriptor: int, path: ArtifactPath, child: _Child) -> Iterator[Entry]:
-    """The child's entry, unless it is gone by now."""
+def _entry(descriptor: int, path: ArtifactPath, child: _Child, entry_of: EntryOf) -> Entry | None:
+    """The child's entry; None if it is gone by now."""
     if child.is_dir:
-        yield Entry(path, is_dir=True)
-    else:
-        with suppress(FileNotFoundError):
-            yield entry_at(descriptor, path)
+        return Entry(path, is_dir=True)
+    try:
+        return entry_at(descriptor, path, entry_of)
+    except FileNotFoundError:
+        return None

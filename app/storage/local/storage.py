@@ -8,20 +8,19 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
-from app.errors import ArtifactNotFound
+from app.errors import ArtifactError, ArtifactNotFound
 from app.paths import ArtifactPath
 from app.storage.base import UNCONDITIONAL, ByteRange, Entry, Precondition, RangeNotSatisfiable, Room, Span
+from app.storage.local.cached import READ_FLAGS, CachedFiles
 from app.storage.local.disk import Disk
 from app.storage.local.download import LocalDownload
-from app.storage.local.entries import entry_at, file_entry
+from app.storage.local.entries import brief_entry, entry_at, file_entry
 from app.storage.local.failures import translated
 from app.storage.local.listing import level, walk
 from app.storage.local.reserve import Reserve
-from app.storage.local.tree import Tree, remove_tree
+from app.storage.local.tree import Tree, close_unwritten, remove_tree
 from app.storage.local.upload import LocalUpload
 
-# O_NONBLOCK: a FIFO that takes the place of a file at the last moment must not hang the thread.
-_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # Nothing, a file for a parent, a link, or a socket, from the start or since we looked.
 _NO_ARTIFACT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
 
@@ -38,6 +37,7 @@ class LocalStorage:
         self._tree = tree
         self._disk = disk
         self._reserve = Reserve(tree)
+        self._cached = CachedFiles.below(tree)
         self._durable = durable
         self._read_only = read_only
 
@@ -55,19 +55,28 @@ class LocalStorage:
                 with self._tree.directory(path.segments[:-1]) as parent:
                     # A look first: to open a device may do something to it.
                     _look(parent, path).require_artifact()
-                    descriptor = os.open(path.name, _READ_FLAGS, dir_fd=parent)
+                    descriptor = os.open(path.name, READ_FLAGS, dir_fd=parent)
             except OSError as error:
                 if error.errno in _NO_ARTIFACT:
                     raise _not_found(path) from None
                 raise
+        return self._open_download(path, descriptor, wanted)
+
+    def read_at_once(self, path: ArtifactPath, wanted: ByteRange | None = None) -> LocalDownload | None:
         try:
-            return self._open_download(path, descriptor, wanted)
+            descriptor = None if self._cached is None else self._cached.open(path.segments)
+            return None if descriptor is None else self._open_download(path, descriptor, wanted)
+        except (ArtifactError, OSError, ValueError):  # the last for a name that the locale cannot write
+            return None
+
+    def _open_download(self, path: ArtifactPath, descriptor: int, wanted: ByteRange | None) -> LocalDownload:
+        try:
+            return self._download(path, descriptor, wanted)
         except BaseException:
-            os.close(descriptor)
+            close_unwritten(descriptor)
             raise
 
-    @staticmethod
-    def _open_download(path: ArtifactPath, descriptor: int, wanted: ByteRange | None) -> LocalDownload:
+    def _download(self, path: ArtifactPath, descriptor: int, wanted: ByteRange | None) -> LocalDownload:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise _not_found(path)
@@ -75,7 +84,8 @@ class LocalStorage:
         span = Span(0, status.st_size) if wanted is None else wanted.resolve(status.st_size)
         if span is None:
             raise RangeNotSatisfiable(entry)
-        return LocalDownload(descriptor, entry, span)
+        read_at_once = None if self._cached is None else self._cached.reader_of(status)
+        return LocalDownload(descriptor, entry, span, read_at_once)
 
     def create(
         self,
@@ -88,17 +98,24 @@ class LocalStorage:
         return LocalUpload(self._tree, self._disk, self._reserve, path, precondition, durable=self._durable)
 
     def list(
-        self, directory: ArtifactPath, *, recursive: bool = False, after: str | None = None
+        self,
+        directory: ArtifactPath,
+        *,
+        recursive: bool = False,
+        after: str | None = None,
+        brief: bool = False,
     ) -> Iterator[Entry]:
         with translated(directory):
             try:
                 listed = walk if recursive else level
-                yield from listed(self._tree, directory, after or "")
+                yield from listed(
+                    self._tree, directory, after or "", entry_of=brief_entry if brief else file_entry
+                )
             except (FileNotFoundError, NotADirectoryError):
                 return
 
     def usage(self, directory: ArtifactPath) -> int:
-        return sum(entry.size or 0 for entry in self.list(directory, recursive=True))
+        return sum(entry.size or 0 for entry in self.list(directory, recursive=True, brief=True))
 
     def delete(self, path: ArtifactPath, *, precondition: Precondition = UNCONDITIONAL) -> None:
         parents = path.segments[:-1]

@@ -37,11 +37,13 @@ class Tree:
             descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise self._lost() from error
-        status = os.fstat(descriptor)
-        if (status.st_dev, status.st_ino) != self._identity:
+        if not self.is_root(os.fstat(descriptor)):
             os.close(descriptor)
             raise self._lost()
         return descriptor
+
+    def is_root(self, status: os.stat_result) -> bool:
+        return (status.st_dev, status.st_ino) == self._identity
 
     def _lost(self) -> StorageUnavailable:
         return StorageUnavailable(

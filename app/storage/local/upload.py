@@ -18,10 +18,12 @@ from app.storage.local.entries import entry_at, file_entry
 from app.storage.local.failures import translated
 from app.storage.local.reserve import Reserve
 from app.storage.local.tree import Tree
+from app.storage.local.writeback import Writeback
 
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 64
+_MOST_PIECES = os.sysconf("SC_IOV_MAX")
 _MILLISECOND = 1_000_000  # in nanoseconds
 
 
@@ -55,13 +57,19 @@ class LocalUpload:
         with translated(path):
             self._require()
             self._descriptor, self._staged_name = reserve.new_file()
+        self._writeback = Writeback(self._descriptor)
         self._open = True
 
-    def write(self, data: bytes) -> None:
-        with self._disk.writing(self._path, len(data)), translated(self._path):
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+    def write(self, *pieces: bytes) -> None:
+        size = sum(map(len, pieces))
+        with self._disk.writing(self._path, size), translated(self._path):
+            written = os.writev(self._descriptor, pieces[:_MOST_PIECES]) if size else 0
+            if written < size:
+                rest = memoryview(b"".join(pieces))[written:]
+                while rest:
+                    rest = rest[os.write(self._descriptor, rest) :]
+            if self._durable:
+                self._writeback.wrote(size)
 
     def commit(self) -> Entry:
         try:

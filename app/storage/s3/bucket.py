@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from app.errors import StorageMisbehaved
 from app.paths import ArtifactPath
+from app.storage.s3.get_object import GetObject
 from app.storage.s3.root import S3Root
 
 # What has to be said again to read what was uploaded with it.
@@ -38,6 +39,7 @@ class Bucket:
     def __init__(self, client: Any, root: S3Root, owner: str, upload_arguments: Mapping[str, Any]) -> None:
         self.root = root
         self.client = client
+        self._get_object = GetObject(client)
         self._owner = owner
         self._upload_arguments = upload_arguments
 
@@ -50,7 +52,7 @@ class Bucket:
         """One operation of S3 by its name in the API reference, with its parameters there."""
         if "Body" in parameters:
             parameters["ContentMD5"] = content_md5(parameters["Body"])
-        method = getattr(self.client, xform_name(operation))
+        method = self._get_object if operation == "GetObject" else getattr(self.client, xform_name(operation))
         try:
             answer = method(**self._standing(operation), **parameters)
         except (ArithmeticError, LookupError, RuntimeError, ValueError):  # a date or number that is none

@@ -31,8 +31,10 @@ from app import metrics
 from app.fields import RefusedSetting
 from app.storage.s3 import S3Settings
 from app.storage.s3.bucket import Bucket, content_md5
+from app.storage.s3.page import read_page
 from app.storage.s3.root import S3Root
 from app.storage.s3.storage import S3Storage
+from app.storage.s3.timestamps import timestamp
 
 _CONNECTIONS = 256
 """Kept open at most; beyond that they are opened and closed as needed."""
@@ -67,6 +69,7 @@ class _Clients:
     def __init__(self, settings: S3Settings) -> None:
         self._settings = settings
         self._core = Session()
+        self._core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=timestamp)
         self._session = boto3.Session(botocore_session=self._core)
         self._unsigned = settings.s3_signature_version == "unsigned"
         with _obtaining_credentials():
@@ -122,6 +125,7 @@ class _Clients:
         client.meta.events.register_first("before-sign.s3", self._refresh_credentials)
         client.meta.events.register_first("needs-retry.s3", _give_up_on_silence)
         client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
+        client.meta.events.register("before-parse.s3.ListObjectsV2", read_page)
         client.meta.events.register("request-created.s3", _count_repetition)
         return client
 

@@ -48,6 +48,10 @@ class S3Download:
         self._position += len(chunk)
         return chunk
 
+    def next_at_once(self) -> bytes | None:
+        """The end, but no chunk: see `S3Storage.read_at_once`."""
+        return b"" if self._position == self.span.stop else None
+
     def _read(self, wanted: int) -> bytes:
         while True:
             try:
@@ -56,7 +60,8 @@ class S3Download:
                 chunk: bytes = self._body.read(wanted)
                 if self._position + len(chunk) == self.span.stop:
                     self._body.read()  # nothing is left, but only now boto3 compares checksums
-                if not chunk:
+                    self._drop()
+                elif not chunk:
                     raise StorageMisbehaved(
                         f"The storage gave less of {str(self.entry.path)!r} than it has; it was cut off."
                     )

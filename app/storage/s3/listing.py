@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from app.paths import ArtifactPath
 from app.storage.base import Entry
@@ -61,6 +61,9 @@ def walk(bucket: Bucket, directory: ArtifactPath, after: str) -> Iterator[Entry]
     foreign.warn()
 
 
+_Waiting: TypeAlias = tuple[str, str, int, _Child]
+
+
 class _Level:
     def __init__(self, bucket: Bucket, directory: ArtifactPath) -> None:
         self._bucket = bucket
@@ -76,18 +79,24 @@ class _Level:
         `a-b` waits for the directory `a`, which may come late. Where that lasts for more than a
         page, the store is asked for it, so that not all of a large directory has to wait.
         """
-        waiting: list[tuple[str, str, int, _Child]] = []
+        waiting: list[_Waiting] = []
         for page in self._pages(after):
+            first = waiting[:1]
             for child in page:
                 if child.is_dir:
                     self._known.add(child.name)
                 heappush(waiting, (child.name, child.key, next(self._count), child))
-                while waiting and not self._must_wait(waiting[0][0], child.key, after):
-                    yield heappop(waiting)[-1]
-            name = next(self._earlier_directories(waiting[0][0], after), None) if waiting else None
-            if name is not None and self._ask(name):
-                heappush(waiting, (name, name + "/", next(self._count), _Child(name + "/")))
+                yield from self._ready(waiting, child.key, after)
+            if page and first and first == waiting[:1]:
+                name = next(self._earlier_directories(first[0][0], after), None)
+                if name is not None and self._ask(name):
+                    heappush(waiting, (name, name + "/", next(self._count), _Child(name + "/")))
+                yield from self._ready(waiting, page[-1].key, after)
         while waiting:
+            yield heappop(waiting)[-1]
+
+    def _ready(self, waiting: list[_Waiting], listed: str, after: str) -> Iterator[_Child]:
+        while waiting and not self._must_wait(waiting[0][0], listed, after):
             yield heappop(waiting)[-1]
 
     def _must_wait(self, name: str, listed: str, after: str) -> bool:

@@ -127,6 +127,9 @@ class S3Storage:
             answer["Body"].close()
             raise
 
+    def read_at_once(self, path: ArtifactPath, wanted: ByteRange | None = None) -> None:
+        """Never: a store is always waited for."""
+
     def create(
         self,
         path: ArtifactPath,
@@ -137,7 +140,12 @@ class S3Storage:
         return S3Upload(self._workshop, path, size, precondition)
 
     def list(
-        self, directory: ArtifactPath, *, recursive: bool = False, after: str | None = None
+        self,
+        directory: ArtifactPath,
+        *,
+        recursive: bool = False,
+        after: str | None = None,
+        brief: bool = False,
     ) -> Iterator[Entry]:
         with translated(directory):
             yield from (walk if recursive else level)(self._bucket, directory, after or "")

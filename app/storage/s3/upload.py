@@ -70,7 +70,11 @@ class S3Upload:
             self._granted = self._workshop.memory.reserve(self._share)
         return self._granted
 
-    def write(self, data: bytes) -> None:
+    def write(self, *pieces: bytes) -> None:
+        for piece in pieces:
+            self._write(piece)
+
+    def _write(self, data: bytes) -> None:
         if (ready := self.ready) is not None:
             ready.result()
         self._size += len(data)
