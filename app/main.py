@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -59,10 +60,14 @@ def open_app(values: Mapping[str, Any]) -> FastAPI:
     malloc.tune()
     settings = settings_class()(**values)
     try:
-        return create_app(settings, open_storage(settings, prepare=False))
+        app = create_app(settings, open_storage(settings, prepare=False))
     except ValueError as error:
         # Whoever started this process tries again until the root is back.
         raise SystemExit(f"artifact-proxy: {error}.") from None
+    # What there is by now stays for good, and the collector would look through it with each long listing.
+    gc.collect()
+    gc.freeze()
+    return app
 
 
 def create_app(settings: Settings, storage: Storage) -> FastAPI:

@@ -2,7 +2,7 @@
 
     python -m benchmarks --list
     python -m benchmarks get-local put-local --runs 7
-    python -m benchmarks --scale 0.01          a rehearsal with small sizes
+    python -m benchmarks --scale 0.01 --output build/rehearsal      with small sizes
     python -m benchmarks --report-only         the table and plots of what results.json has
 
 All peers of a row are started afresh over one root, and take turns with the same client: once for warming
@@ -61,14 +61,15 @@ def _measure_all(options: argparse.Namespace, file: Path) -> bool:
     right = True
     with load.processes(CLIENTS) as clients:
         for row in rows:
-            for place in _places(row, options.on):
+            for place in places(row, options.on):
                 result = _measure(row, place, options, clients)
                 results.save(results.merge(results.load(file), result, list(ROWS)), file)
                 right = right and not result.wrong
     return right
 
 
-def _places(row: Row, chosen: Sequence[str]) -> Sequence[str]:
+def places(row: Row, chosen: Sequence[str]) -> Sequence[str]:
+    """Where a row is measured, if these are chosen for what can lie on several."""
     if row.storage == "S3":
         return (S3,)
     return chosen or ((TMPFS, DISK) if row.also_on_disk else (TMPFS,))
@@ -113,9 +114,9 @@ def _report(measured: Sequence[Result], directory: Path) -> None:
 
 def _print_rows() -> None:
     for row in ROWS.values():
-        places = len(_places(row, ()))
-        print(f"{row.name:<20}{places * row.costs:>5} s  {row.title}{' (tmpfs and disk)' * (places > 1)}")
-    total = sum(len(_places(row, ())) * row.costs for row in ROWS.values())
+        count = len(places(row, ()))
+        print(f"{row.name:<20}{count * row.costs:>5} s  {row.title}{' (tmpfs and disk)' * (count > 1)}")
+    total = sum(len(places(row, ())) * row.costs for row in ROWS.values())
     print(f"{'all':<20}{total:>5} s  about, with five runs on two idle cores")
 
 

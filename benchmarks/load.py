@@ -148,7 +148,8 @@ def _download(transfer: Transfer, progress: _Progress) -> None:
         response = connection.getresponse()
         if response.status != 200 or response.length not in {transfer.size, None}:  # MLflow sends chunks
             raise WrongTransfer(f"{response.status} {response.length} {response.read(300)!r}")
-        response.peek(1)
+        if not response.peek(1):
+            raise WrongTransfer("the answer ended before its first byte")
         progress.first_byte = time.monotonic()
         for position in range(0, transfer.size, BLOCK_BYTES):
             if not progress.goes_on():

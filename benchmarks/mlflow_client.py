@@ -24,7 +24,7 @@ def main(uri: str, count: int, size: int, directory: Path) -> None:
     fetched.mkdir()
     names = [f"{number:05}" for number in range(count)]
     for number, file in enumerate(names):
-        (sent / file).write_bytes(span(number, 0, size))
+        (sent / file).write_bytes(span(0, number * size, size))
     repository = get_artifact_repository(uri)
     started = time.perf_counter()
     repository.log_artifacts(str(sent))

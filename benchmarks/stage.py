@@ -30,6 +30,8 @@ Figures: TypeAlias = Mapping[Figure, float]
 FAULTS = (
     WrongTransfer,
     OSError,
+    LookupError,
+    ValueError,
     HTTPException,
     httpx.HTTPError,
     BotoCoreError,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
+from json.encoder import encode_basestring_ascii
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
@@ -208,11 +208,11 @@ def _path(request: Request) -> ArtifactPath:
 def _rendered(entries: Iterator[Entry]) -> bytes:
     """The listing as JSON, built piece by piece: MLflow's has no pages, and may be long."""
     files = [_rendered_file(entry) for entry in entries]
-    return b'{"files":[' + b",".join(files) + b"]}" if files else b"{}"
+    return f'{{"files":[{",".join(files)}]}}'.encode() if files else b"{}"
 
 
-def _rendered_file(entry: Entry) -> bytes:
+def _rendered_file(entry: Entry) -> str:
     # By hand, but for what needs to be escaped: there may be a hundred thousand of them.
-    name = json.dumps(entry.path.name)
+    name = encode_basestring_ascii(entry.path.name)
     told = '"is_dir":true' if entry.is_dir else f'"is_dir":false,"file_size":{entry.size}'
-    return f'{{"path":{name},{told}}}'.encode()
+    return f'{{"path":{name},{told}}}'

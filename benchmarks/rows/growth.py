@@ -48,6 +48,7 @@ def _sizes_local(stage: Stage) -> None:
 
 
 def _sizes_s3(stage: Stage) -> None:
+    """Up to 1 GiB: 10 GiB several times over would fill the disk, as the store gives room back late."""
     _sizes(stage, _SIZES)
 
 

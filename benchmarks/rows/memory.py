@@ -7,7 +7,7 @@ import httpx
 from benchmarks import names, rss
 from benchmarks.load import Method, Transfer, run
 from benchmarks.names import ARTIFACT_PROXY, Figure
-from benchmarks.peers import Peer, artifact_proxy
+from benchmarks.peers import WORKERS, Peer, artifact_proxy
 from benchmarks.roots import LocalRoot, check
 from benchmarks.stage import CLIENTS, Row, Stage
 
@@ -35,6 +35,9 @@ class _Measurement:
         self._stage = stage
         self._peer = peer
         self._workers = rss.workers(peer.process)
+        assert len(self._workers) == WORKERS, (
+            "the one that keeps them running needs little, whatever they need"
+        )
         self._warm_up()
         self._idle = max(map(rss.resident, self._workers))
 

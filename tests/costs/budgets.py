@@ -99,6 +99,7 @@ def spend(what: str, cost: float, calls: Counter[str] | None = None, times: int 
     said = [f"{what}: {cost:.1f}. The budget is {budget:.1f}, which is {measured:g} and {MARGIN:.0%} more."]
     if calls:
         said += ["Called most:", *(f"{n / times:10.1f} {name}" for name, n in calls.most_common(30))]
+    assert cost or not measured, f"{what}: nothing was counted, where {measured:g} was."
     assert cost <= budget or not enforced, "\n".join(said)
 
 
