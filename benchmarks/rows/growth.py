@@ -95,15 +95,15 @@ _PEERS = (artifact_proxy,)
 ROWS = [
     Row(
         "growth-size-local", "growth by size, local root", "local", _PEERS, _sizes_local,
-        costs=110, room=_VERY_LARGE, most_runs=3,
+        costs=80, room=_VERY_LARGE, most_runs=3,
     ),
     Row(
         "growth-size-s3", "growth by size, S3", "S3", _PEERS, _sizes_s3,
-        costs=65, room=8 * 1024**3, most_runs=3,
+        costs=60, room=8 * 1024**3, most_runs=3,
     ),
     Row(
         "growth-clients-local", "growth by clients, local root", "local", _PEERS, _clients,
-        costs=70, room=_SHARED_BYTES, most_runs=3,
+        costs=60, room=_SHARED_BYTES, most_runs=3,
     ),
     Row(
         "growth-clients-s3", "growth by clients, S3", "S3", _PEERS, _clients,
@@ -111,7 +111,7 @@ ROWS = [
     ),
     Row(
         "growth-entries-local", "growth by entries, local root", "local", _PEERS, _entries,
-        costs=20, room=0, most_runs=3,
+        costs=10, room=0, most_runs=3,
     ),
-    Row("growth-entries-s3", "growth by entries, S3", "S3", _PEERS, _entries, costs=110, room=0, most_runs=3),
+    Row("growth-entries-s3", "growth by entries, S3", "S3", _PEERS, _entries, costs=50, room=0, most_runs=3),
 ]  # fmt: skip

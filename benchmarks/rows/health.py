@@ -83,6 +83,6 @@ def _ask(server: str, over: threading.Event, latencies: list[float]) -> None:
 _PEERS = (artifact_proxy, mlflow)
 _TITLE = "/health while 8 uploads and 8 downloads of 256 MiB run"
 ROWS = [
-    Row("health-local", f"{_TITLE}, local root", "local", _PEERS, _health, costs=90, room=5 * 1024**3),
-    Row("health-s3", f"{_TITLE}, S3", "S3", _PEERS, _health, costs=200, room=20 * 1024**3, most_runs=3),
+    Row("health-local", f"{_TITLE}, local root", "local", _PEERS, _health, costs=65, room=5 * 1024**3),
+    Row("health-s3", f"{_TITLE}, S3", "S3", _PEERS, _health, costs=195, room=20 * 1024**3, most_runs=3),
 ]

@@ -81,23 +81,23 @@ def _first_byte(stage: Stage) -> None:
 ROWS = [
     Row(
         "put-local", "PUT 1 GiB, local root", "local", (artifact_proxy, mlflow, nginx), _put,
-        costs=55, room=2 * GIB, also_on_disk=True,
+        costs=35, room=2 * GIB, also_on_disk=True,
     ),
     Row(
         "get-local", "GET 1 GiB, local root", "local", (artifact_proxy, mlflow, nginx), _get,
-        costs=40, room=GIB, also_on_disk=True,
+        costs=30, room=GIB, also_on_disk=True,
     ),
     Row(
         "get-local-nginx", "GET 1 GiB, local root, files sent by nginx", "local", (behind_nginx, nginx), _get,
-        costs=15, room=GIB,
+        costs=10, room=GIB,
     ),
     Row(
         "put-s3", "PUT 1 GiB, S3", "S3", (artifact_proxy, mlflow, direct), _put,
-        costs=190, room=20 * GIB,
+        costs=165, room=20 * GIB,
     ),
-    Row("get-s3", "GET 1 GiB, S3", "S3", (artifact_proxy, mlflow, direct), _get, costs=60, room=2 * GIB),
+    Row("get-s3", "GET 1 GiB, S3", "S3", (artifact_proxy, mlflow, direct), _get, costs=30, room=2 * GIB),
     Row(
         "first-byte", "GET, S3, until the first byte", "S3", (artifact_proxy, direct), _first_byte,
-        costs=35, room=3 * GIB,
+        costs=10, room=3 * GIB,
     ),
 ]  # fmt: skip

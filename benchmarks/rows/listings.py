@@ -60,15 +60,15 @@ _PEERS = (artifact_proxy, mlflow)
 ROWS = [
     Row(
         "list-local-10000", "list 10 000 entries, local root", "local", _PEERS, _list_10000,
-        costs=15, room=0,
+        costs=10, room=0,
     ),
     Row(
         "list-local-100000", "list 100 000 entries, local root", "local", _PEERS, _list_100000,
-        costs=45, room=0,
+        costs=25, room=0,
     ),
-    Row("list-s3-10000", "list 10 000 entries, S3", "S3", _PEERS, _list_10000, costs=30, room=0),
+    Row("list-s3-10000", "list 10 000 entries, S3", "S3", _PEERS, _list_10000, costs=15, room=0),
     Row(
         "list-s3-100000", "list 100 000 entries, S3", "S3", _PEERS, _list_100000,
-        costs=150, room=0, most_runs=3,
+        costs=90, room=0, most_runs=3,
     ),
 ]  # fmt: skip

@@ -43,9 +43,9 @@ _PEERS = (artifact_proxy, mlflow)
 ROWS = [
     Row(
         "many-files-local", f"{_TITLE}, local root", "local", _PEERS, _many_files,
-        costs=120, room=200 * 1024**2, also_on_disk=True, most_runs=3,
+        costs=60, room=200 * 1024**2, also_on_disk=True, most_runs=3,
     ),
     Row(
-        "many-files-s3", f"{_TITLE}, S3", "S3", _PEERS, _many_files, costs=200, room=1024**3, most_runs=3
+        "many-files-s3", f"{_TITLE}, S3", "S3", _PEERS, _many_files, costs=115, room=1024**3, most_runs=3
     ),
 ]  # fmt: skip

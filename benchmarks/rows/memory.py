@@ -115,10 +115,10 @@ _TITLE = "peak memory of a worker"
 ROWS = [
     Row(
         "memory-local", f"{_TITLE}, local root", "local", (artifact_proxy,), _memory,
-        costs=75, room=17 * _GIB, most_runs=1,
+        costs=70, room=17 * _GIB, most_runs=1,
     ),
     Row(
         "memory-s3", f"{_TITLE}, S3", "S3", (artifact_proxy,), _memory,
-        costs=220, room=25 * _GIB, most_runs=1,
+        costs=180, room=25 * _GIB, most_runs=1,
     ),
 ]  # fmt: skip

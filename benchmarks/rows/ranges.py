@@ -37,5 +37,5 @@ ROWS = [
         "ranges-local", f"{_TITLE}, local root", "local", (artifact_proxy, nginx), _ranges,
         costs=55, room=_SIZE,
     ),
-    Row("ranges-s3", f"{_TITLE}, S3", "S3", (artifact_proxy, direct), _ranges, costs=150, room=_SIZE),
+    Row("ranges-s3", f"{_TITLE}, S3", "S3", (artifact_proxy, direct), _ranges, costs=155, room=_SIZE),
 ]  # fmt: skip

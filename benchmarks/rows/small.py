@@ -35,6 +35,6 @@ ROWS = [
     ),
     Row(
         "get-small-s3", "GET 4 KiB, S3, 16 connections", "S3",
-        (artifact_proxy, mlflow, direct), _get, costs=75, room=0,
+        (artifact_proxy, mlflow, direct), _get, costs=65, room=0,
     ),
 ]  # fmt: skip

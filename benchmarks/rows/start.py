@@ -61,4 +61,4 @@ def _answered(port: int, path: str, started: float) -> float:
     raise WrongTransfer(f"{path} was not answered within {passed:.0f} s")
 
 
-ROWS = [Row("start", "start of a server with 2 workers", "local", (), _start, costs=60, room=0)]
+ROWS = [Row("start", "start of a server with 2 workers", "local", (), _start, costs=45, room=0)]
