@@ -48,6 +48,10 @@ class Cycle(SimpleNamespace):
         self.message_event.set()
 
 
+def body_of(cycle: Cycle) -> Body:
+    return Body(cycle)  # type: ignore[arg-type]  # it has what is used of one
+
+
 def piece_of(size: int) -> bytes:
     return bytes(bytearray(size))
 
@@ -55,11 +59,11 @@ def piece_of(size: int) -> bytes:
 def test_a_single_piece_is_handed_over_without_a_copy() -> None:
     async def main() -> None:
         cycle = Cycle()
-        body = Body(cycle)  # type: ignore[arg-type]  # what is used of it
+        body = body_of(cycle)
         for size in (1, 100, 300_000):
             piece = piece_of(size)
             cycle.comes(piece)
-            assert (await body.receive())["body"] is piece  # type: ignore[typeddict-item]
+            assert (await body.receive())["body"] is piece  # type: ignore[typeddict-item]  # it is a request's
             assert len(body) == 0
 
     run(main())
@@ -70,7 +74,7 @@ def test_many_small_ones_are_held_as_one() -> None:
 
     async def main() -> None:
         cycle = Cycle()
-        body = Body(cycle)  # type: ignore[arg-type]
+        body = body_of(cycle)
         tracemalloc.start()
         try:
             cycle.comes(*(bytes([number % 256, 0]) for number in range(100_000)))
@@ -86,7 +90,7 @@ def test_many_small_ones_are_held_as_one() -> None:
 def test_several_are_joined_in_their_order_and_counted_until_then() -> None:
     async def main() -> None:
         cycle = Cycle()
-        body = Body(cycle)  # type: ignore[arg-type]
+        body = body_of(cycle)
         assert (len(body), bool(cycle.body)) == (0, False)
         cycle.comes(b"one", b"two")
         cycle.comes(b"three")
@@ -107,7 +111,7 @@ def more(data: bytes) -> dict[str, object]:
 def test_what_came_before_the_requests_turn_is_there(came: bytes) -> None:
     async def main() -> None:
         cycle = Cycle(came)
-        body = Body(cycle)  # type: ignore[arg-type]
+        body = body_of(cycle)
         cycle.comes(b" and after", last=True)
         assert await body.receive() == more(came + b" and after") | {"more_body": False}
 
@@ -117,7 +121,7 @@ def test_what_came_before_the_requests_turn_is_there(came: bytes) -> None:
 def test_it_waits_until_something_comes() -> None:
     async def main() -> None:
         cycle = Cycle()
-        body = Body(cycle)  # type: ignore[arg-type]
+        body = body_of(cycle)
         receiving = asyncio.ensure_future(body.receive())
         await asyncio.sleep(0)
         assert not receiving.done()
@@ -132,7 +136,7 @@ def test_who_asks_first_is_told_to_go_on_once_the_body_is_wanted(closing: bool) 
     async def main() -> None:
         cycle = Cycle(expects=True)
         cycle.transport.closing = closing
-        body = Body(cycle)  # type: ignore[arg-type]
+        body = body_of(cycle)
         assert cycle.transport.written == []
         for _ in range(2):
             cycle.comes(b"x")
@@ -146,7 +150,7 @@ def test_who_asks_first_is_told_to_go_on_once_the_body_is_wanted(closing: bool) 
 def test_nothing_comes_from_a_client_that_is_gone_or_answered(end: str) -> None:
     async def main() -> None:
         cycle = Cycle(b"data")
-        body = Body(cycle)  # type: ignore[arg-type]
+        body = body_of(cycle)
         receiving = asyncio.ensure_future(body.receive())
         await asyncio.sleep(0)
         setattr(cycle, end, True)

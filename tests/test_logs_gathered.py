@@ -114,7 +114,7 @@ class TestABurst:
         """One line alone comes too, and whatever comes while others are written."""
         for number in range(3):
             log(handler, number, 10)
-            wait_until(lambda: len(written.lines) == number + 1, "it is written")  # noqa: B023
+            wait_until(lambda: len(written.lines) == number + 1, "it is written")  # noqa: B023 - called in the same turn
         assert len(written.pieces) == 3
 
     @at_once
