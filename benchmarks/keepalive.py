@@ -14,6 +14,7 @@ from multiprocessing.pool import Pool
 from urllib.parse import urlsplit
 
 from benchmarks.content import WrongTransfer, span
+from benchmarks.names import MEDIAN, P99, REQUESTS, Figures
 
 _PATIENCE = 60
 """Seconds for an answer."""
@@ -40,6 +41,13 @@ class Answers:
     @property
     def per_second(self) -> float:
         return len(self.latencies) / self.seconds
+
+    def figures(self) -> Figures:
+        return {
+            REQUESTS: self.per_second,
+            MEDIAN: self.milliseconds(0.5),
+            P99: self.milliseconds(0.99),
+        }
 
     def milliseconds(self, quantile: float) -> float:
         return self.latencies[min(int(quantile * len(self.latencies)), len(self.latencies) - 1)] * 1000

@@ -67,6 +67,14 @@ def processes(count: int) -> Iterator[Pool]:
         yield pool
 
 
+def seconds_of_all(outcomes: Sequence[Outcome]) -> float:
+    """From the first beginning to the last end. Raises `WrongTransfer` if one of them was wrong."""
+    for outcome in outcomes:
+        if outcome.error:
+            raise WrongTransfer(outcome.error)
+    return max(outcome.ended for outcome in outcomes) - min(outcome.started for outcome in outcomes)
+
+
 def run(pool: Pool, count: int, transfers: Sequence[Transfer], limit: float) -> list[Outcome]:
     """Does all the transfers at once, spread over `count` processes, within `limit` seconds.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
 
 ARTIFACT_PROXY = "artifact-proxy"
 ACCEL = "artifact-proxy behind nginx"
@@ -20,6 +21,9 @@ S3 = "S3"
 class Figure(NamedTuple):
     name: str
     unit: str
+
+
+Figures: TypeAlias = Mapping[Figure, float]
 
 
 SPEED = Figure("speed", "MB/s")

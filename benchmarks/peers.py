@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,10 +14,9 @@ import httpx
 from benchmarks.names import ACCEL, ARTIFACT_PROXY, DIRECT, MLFLOW, NGINX
 from benchmarks.roots import LocalRoot, Root, S3Root
 from tests.support.mlflow_server import START_SECONDS, mlflow_command, mlflow_environment, stop_group
-from tests.support.nginx import running_nginx
+from tests.support.nginx import running_nginx, started
 from tests.support.ports import free_ports
-from tests.support.programs import on_path
-from tests.support.server import clean_environment, running, stop
+from tests.support.server import running
 from tests.support.waiting import comes_true
 
 WORKERS = 2
@@ -94,7 +92,8 @@ def mlflow(root: Root, directory: Path) -> Iterator[Peer]:
     with log_file.open("wb") as log:
         process = start_mlflow(root, port, directory, log)
     try:
-        _wait_for_answer(f"{url}/health", log_file)
+        up = comes_true(lambda: _answers(f"{url}/health"), START_SECONDS)
+        assert up, f"MLflow did not start:\n{log_file.read_text()}"
         yield Peer(MLFLOW, lambda name: f"{url}{ROUTES}/{name}", url, process.pid)
     finally:
         process.terminate()
@@ -119,8 +118,6 @@ def start_mlflow(root: Root, port: int, directory: Path, log: IO[bytes]) -> subp
 def nginx(root: Root, directory: Path) -> Iterator[Peer]:
     """With dav, which does no more with a file than to write or to send it."""
     assert isinstance(root, LocalRoot)
-    program = on_path("nginx")
-    assert program, "nginx is not installed"
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     configuration = directory / "nginx.conf"
@@ -133,21 +130,8 @@ def nginx(root: Root, directory: Path) -> Iterator[Peer]:
             port=port,
         )
     )
-    # As root, its workers would be nobody, who may not read what the others have written.
-    own = "daemon off; user root;" if os.geteuid() == 0 else "daemon off;"
-    log_file = directory / "log"
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(
-            [program, "-e", "stderr", "-c", configuration, "-g", own],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=clean_environment(),
-        )
-    try:
-        _wait_for_answer(url, log_file)
+    with started(configuration, url, directory / "log") as process:
         yield Peer(NGINX, lambda name: f"{url}/{name}", url, process.pid)
-    finally:
-        stop(process)
 
 
 @contextmanager
@@ -164,10 +148,6 @@ def _running_artifact_proxy(root: Root, directory: Path, *options: str) -> Itera
     with running(root.url, *arguments, environment=root.environment, log_file=log_file) as server:
         process = server.process.pid
         yield Peer(ARTIFACT_PROXY, lambda name: f"{server.url}{ROUTES}/{name}", server.url, process)
-
-
-def _wait_for_answer(url: str, log_file: Path) -> None:
-    assert comes_true(lambda: _answers(url), START_SECONDS), f"no start:\n{log_file.read_text()}"
 
 
 def _answers(url: str) -> bool:

@@ -13,20 +13,19 @@ from functools import partial
 from http.client import HTTPException
 from multiprocessing.pool import Pool
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from benchmarks.content import WrongTransfer
-from benchmarks.names import Figure
+from benchmarks.names import Figures
 from benchmarks.peers import Peer, Start
 from benchmarks.results import Result
 from benchmarks.roots import LocalRoot, Root, s3_root
 
 CLIENTS = 4
 """Processes of clients."""
-Figures: TypeAlias = Mapping[Figure, float]
 FAULTS = (
     WrongTransfer,
     OSError,

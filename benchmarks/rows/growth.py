@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from benchmarks import rss
-from benchmarks.content import WrongTransfer
 from benchmarks.keepalive import Question, ask
-from benchmarks.load import Transfer, run, run_one
-from benchmarks.names import DOWNLOAD, PEAK, REQUESTS, SPEED, TIME, UPLOAD
+from benchmarks.load import Transfer, run, run_one, seconds_of_all
+from benchmarks.names import DOWNLOAD, PEAK, REQUESTS, SPEED, TIME, UPLOAD, Figures
 from benchmarks.peers import Peer, artifact_proxy
 from benchmarks.roots import check
 from benchmarks.rows.listings import list_all, names_of
-from benchmarks.stage import CLIENTS, Figures, Row, Stage
+from benchmarks.stage import CLIENTS, Row, Stage
 
 _MIB = 1024**2
 _SIZES = tuple(4**power * _MIB for power in range(6))
@@ -64,13 +63,9 @@ def _clients(stage: Stage) -> None:
             with rss.watched(rss.workers(peer.process)) as peak:
                 answers = ask(stage.clients, question, clients, stage.seconds(_SECONDS))
                 outcomes = run(stage.clients, CLIENTS, downloads, _LIMIT)
-            for outcome in outcomes:
-                if outcome.error:
-                    raise WrongTransfer(outcome.error)
-            began, ended = min(o.started for o in outcomes), max(o.ended for o in outcomes)
             return {
                 REQUESTS: answers.per_second,
-                SPEED: clients * size / (ended - began) / 1e6,
+                SPEED: clients * size / seconds_of_all(outcomes) / 1e6,
                 PEAK: peak.bytes / _MIB,
             }
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from benchmarks.content import pieces
 from benchmarks.load import Transfer, run_one
-from benchmarks.names import DIRECT, FIRST_BYTE, SPEED
+from benchmarks.names import DIRECT, FIRST_BYTE, SPEED, Figures
 from benchmarks.peers import Peer, artifact_proxy, behind_nginx, direct, mlflow, nginx
 from benchmarks.roots import S3Root, check
-from benchmarks.stage import Figures, Row, Stage
+from benchmarks.stage import Row, Stage
 from tests.support.object_store import ObjectStore
 
 GIB = 1024**3

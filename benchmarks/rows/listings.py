@@ -9,9 +9,9 @@ from contextlib import closing
 from urllib.parse import urlsplit
 
 from benchmarks.content import WrongTransfer
-from benchmarks.names import TIME
+from benchmarks.names import TIME, Figures
 from benchmarks.peers import Peer, artifact_proxy, mlflow
-from benchmarks.stage import Figures, Row, Stage
+from benchmarks.stage import Row, Stage
 
 _LIMIT = 300
 """Seconds for an answer."""

@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 from benchmarks.content import WrongTransfer
-from benchmarks.names import DOWNLOAD, UPLOAD
+from benchmarks.names import DOWNLOAD, UPLOAD, Figures
 from benchmarks.peers import ROUTES, Peer, artifact_proxy, mlflow
-from benchmarks.stage import Figures, Row, Stage
+from benchmarks.stage import Row, Stage
 from tests.support.mlflow_server import mlflow_environment
 
 _FILES = 1000

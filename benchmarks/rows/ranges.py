@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from benchmarks.keepalive import Question, ask
-from benchmarks.names import MEDIAN, P99, REQUESTS
+from benchmarks.names import Figures
 from benchmarks.peers import Peer, artifact_proxy, direct, nginx
-from benchmarks.stage import Figures, Row, Stage
+from benchmarks.stage import Row, Stage
 
 _SIZE = 10 * 1024**3
 _RANGE = 1024**2
@@ -21,12 +21,7 @@ def _ranges(stage: Stage) -> None:
 
     def read(peer: Peer) -> Figures:
         question = Question(peer.url(_NAME), size, 1, range_bytes=_RANGE)
-        answers = ask(stage.clients, question, _CONNECTIONS, stage.seconds(_SECONDS))
-        return {
-            REQUESTS: answers.per_second,
-            MEDIAN: answers.milliseconds(0.5),
-            P99: answers.milliseconds(0.99),
-        }
+        return ask(stage.clients, question, _CONNECTIONS, stage.seconds(_SECONDS)).figures()
 
     stage.among_peers(read)
 

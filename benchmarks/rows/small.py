@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from benchmarks.keepalive import Question, ask
-from benchmarks.names import MEDIAN, P99, REQUESTS
+from benchmarks.names import Figures
 from benchmarks.peers import Peer, artifact_proxy, direct, mlflow, nginx
-from benchmarks.stage import Figures, Row, Stage
+from benchmarks.stage import Row, Stage
 
 _SIZE = 4096
 _CONNECTIONS = 16
@@ -18,12 +18,7 @@ def _get(stage: Stage) -> None:
 
     def download(peer: Peer) -> Figures:
         question = Question(peer.url(_NAME), _SIZE, 1)
-        answers = ask(stage.clients, question, _CONNECTIONS, stage.seconds(_SECONDS))
-        return {
-            REQUESTS: answers.per_second,
-            MEDIAN: answers.milliseconds(0.5),
-            P99: answers.milliseconds(0.99),
-        }
+        return ask(stage.clients, question, _CONNECTIONS, stage.seconds(_SECONDS)).figures()
 
     stage.among_peers(download)
 

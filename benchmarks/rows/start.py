@@ -6,9 +6,9 @@ import time
 from http.client import HTTPConnection, HTTPException
 
 from benchmarks.content import WrongTransfer
-from benchmarks.names import ARTIFACT_PROXY, HEALTHY, MLFLOW, READY
+from benchmarks.names import ARTIFACT_PROXY, HEALTHY, MLFLOW, READY, Figures
 from benchmarks.peers import WORKERS, start_mlflow
-from benchmarks.stage import Figures, Row, Stage
+from benchmarks.stage import Row, Stage
 from tests.support import server
 from tests.support.mlflow_server import stop_group
 from tests.support.ports import free_ports

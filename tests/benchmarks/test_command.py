@@ -15,9 +15,9 @@ import pytest
 from benchmarks import command, load, results
 from benchmarks.command import SHARED_MEMORY
 from benchmarks.content import WrongTransfer
-from benchmarks.names import ARTIFACT_PROXY, NGINX, TIME
+from benchmarks.names import ARTIFACT_PROXY, NGINX, TIME, Figures
 from benchmarks.rows import ROWS
-from benchmarks.stage import Figures, Row, Stage
+from benchmarks.stage import Row, Stage
 
 BENCHMARKS = [sys.executable, "-m", "benchmarks", "--scale", "0.001", "--runs", "1"]
 

@@ -76,8 +76,6 @@ def running_nginx(
     `replaced` gives other words for some of its text, for what would take too long otherwise.
     `variables` are further ones of the template.
     """
-    program = on_path("nginx")
-    assert program, "nginx is not installed"
     directory.mkdir(parents=True)
     port, tls_port = free_ports(2)
     text = configuration(
@@ -98,20 +96,29 @@ def running_nginx(
         text = text.replace(words, others)
     file = directory / "nginx.conf"
     file.write_text(text.replace("#tls ", "") if authority else text)
+    log_file = directory / "nginx.log"
+    url, tls_url = f"http://127.0.0.1:{port}", f"https://127.0.0.1:{tls_port}"
+    with started(file, url, log_file) as process:
+        yield Nginx(url + static_prefix, tls_url + static_prefix, file, process, log_file)
+
+
+@contextmanager
+def started(configuration: Path, url: str, log_file: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """nginx with this configuration, in which it listens at `url`; it answers inside the block."""
+    program = on_path("nginx")
+    assert program, "nginx is not installed"
     # As root, its workers would be nobody, who may not read what a test has written.
     own = "daemon off; user root;" if os.geteuid() == 0 else "daemon off;"
-    log_file = directory / "nginx.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [program, "-e", "stderr", "-c", file, "-g", own],
+            [program, "-e", "stderr", "-c", configuration, "-g", own],
             stdout=log,
             stderr=subprocess.STDOUT,
             env=clean_environment(),
         )
     try:
-        url, tls_url = f"http://127.0.0.1:{port}", f"https://127.0.0.1:{tls_port}"
         _wait_until_ready(process, url, log_file)
-        yield Nginx(url + static_prefix, tls_url + static_prefix, file, process, log_file)
+        yield process
     finally:
         stop(process)
 

@@ -48,7 +48,6 @@ class CachedFiles:
         self._read = read
         self._tree = tree
         self._root = os.fsencode(tree.root)
-        self._device = os.stat(tree.root).st_dev
         self._syscall = ctypes.CDLL(None).syscall
 
     @classmethod
@@ -67,7 +66,7 @@ class CachedFiles:
 
     def reader_of(self, status: os.stat_result) -> Reader | None:
         """For a file below the root; None where it lies on another file system, mounted there."""
-        return self._read if status.st_dev == self._device else None
+        return self._read if status.st_dev == self._tree.device else None
 
     def open(self, segments: Sequence[str]) -> int | None:
         """A descriptor of the regular file there; None where that takes waiting, or is not possible."""

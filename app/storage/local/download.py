@@ -46,7 +46,7 @@ class LocalDownload:
             return None
         try:
             chunk = self._read_at_once(self._open_descriptor(), wanted, self._position)
-        except (OSError, NotImplementedError):
+        except (OSError, NotImplementedError):  # the latter where the kernel is older than Python's own
             return None  # a thread finds out what it is
         self._position += len(chunk)
         return chunk or None

@@ -42,6 +42,11 @@ class Tree:
             raise self._lost()
         return descriptor
 
+    @property
+    def device(self) -> int:
+        """The file system that the root is on."""
+        return self._identity[0]
+
     def is_root(self, status: os.stat_result) -> bool:
         return (status.st_dev, status.st_ino) == self._identity
 
