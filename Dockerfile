@@ -17,6 +17,7 @@ RUN python -m venv /opt/build \
 
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
+COPY artifact_proxy artifact_proxy
 RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
     && python -m pip --python /opt/artifact-proxy install --no-deps --no-index dist/*.whl \
     && python -m compileall -q /opt/artifact-proxy

@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN := .venv
 DEV := .venv-dev
 
-.PHONY: run test check lint types layers coverage format fuzz chaos sbom audit lock bench clean
+.PHONY: run test check lint types layers coverage format fuzz chaos sbom audit lock bench screenshots clean
 
 run: $(RUN)/installed
 	$(RUN)/bin/artifact-proxy $(ARGS)
@@ -59,6 +59,10 @@ audit: $(DEV)/installed
 # Speed and memory, beside MLflow's own server, nginx, and S3 without a proxy; ARGS="--list" names the rows.
 bench: $(DEV)/installed
 	$(DEV)/bin/python -m benchmarks $(ARGS)
+
+# The pictures of the page in the documents.
+screenshots: $(DEV)/installed
+	$(DEV)/bin/python -m tests.browser docs/screenshots
 
 # For all platforms and every supported Python at once, with hashes and without a registry's address.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -46,6 +46,16 @@ class Budget:
             self._used += size
             return True
 
+    def extend(self, held: int, size: int) -> bool:
+        """Has whoever holds `held` hold `size` from now on, before all who wait, if there is so much, or if
+        nobody else has any."""
+        with self._lock:
+            others = self._used - held
+            if others and others + size > self._limit:
+                return False
+            self._used = others + size
+            return True
+
     def release(self, size: int) -> None:
         """Gives `size` back; less than nothing is more that was taken than was asked for, and others wait."""
         with self._lock:

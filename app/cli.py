@@ -57,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="artifact-proxy",
         description="Serves artifacts over HTTP from one artifact root, to MLflow clients and all others.",
         epilog="Each value is taken from the first that has one: the flag, the ARTIFACT_PROXY_... "
-        "variable, MLflow's or AWS's own variable, the configuration file, the default.",
+        "variable, MLflow's or AWS's own variable, the configuration file, the default. What clients use is "
+        "`artifact-proxy put`, get, ls, cat, rm, stat, url and completion; see `artifact-proxy ls --help`.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )

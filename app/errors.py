@@ -3,6 +3,7 @@
     ArtifactError
     ├── InvalidRequest              the caller's words make no sense
     │   ├── InvalidPath             a path that no artifact may have
+    │   ├── InvalidArchive          an archive that is damaged, or has what is not taken
     │   ├── DigestMismatch          the bytes are not those that were announced
     │   ├── UnsupportedMediaType    a body in a form that is not taken
     │   ├── RequestTooLarge         more of something than is taken
@@ -14,7 +15,7 @@
     ├── ArtifactIsDirectory         bytes were asked of a directory
     ├── PathConflict                a file is where a directory must be, or the reverse
     ├── PreconditionFailed          the artifact is not in the state that was demanded
-    ├── RangeNotSatisfiable         no byte of the artifact lies in the range (storage.base)
+    ├── RangeNotSatisfiable         no byte of the artifact lies in the range (storage.ranges)
     ├── Unauthenticated             nobody knows who the caller is
     ├── NotPermitted                the caller may not do this
     ├── NotSupported                this storage has no such power
@@ -54,6 +55,10 @@ class InvalidRequest(ArtifactError):
 
 class InvalidPath(InvalidRequest):
     """The text is no artifact path, or one that no artifact may have."""
+
+
+class InvalidArchive(InvalidRequest):
+    """The bytes are no whole archive of the format that was announced, or hold what is not taken."""
 
 
 class DigestMismatch(InvalidRequest):

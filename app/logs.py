@@ -58,6 +58,7 @@ def configuration(log_format: str) -> dict[str, Any]:
             "app": {"level": "INFO"},
             "uvicorn": {"level": "INFO"},
             "urllib3.connectionpool": {"level": "ERROR"},  # that there are more than it keeps is no fault
+            "python_multipart": {"level": "ERROR"},  # whoever sends a malformed form is told
             ACCESS: {"handlers": ["access"], "propagate": False},
         },
     }

@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from app import __version__, malloc, tracing
-from app.api import artifacts, docs, mlflow, openapi, problems, system
+from app.api import artifacts, docs, mlflow, openapi, problems, session, system, ui
 from app.api.access import Access
 from app.api.admission import Admission
 from app.api.authentication import Authentication
@@ -19,6 +19,8 @@ from app.api.bodies import JsonBodies
 from app.api.cors import Cors
 from app.api.direct import DirectGateway
 from app.api.drain import Drain
+from app.api.folders import routes as folders
+from app.api.folders.gateway import FolderGateway
 from app.api.forwarded import Forwarded
 from app.api.gateway import Gateway
 from app.api.hosts import ANY_ADDRESS, Hosts
@@ -105,6 +107,9 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
         redirect_above=settings.presign_redirect_above,
         accel_redirect=settings.accel_redirect,
     )
+    folder_gateway = FolderGateway(
+        storage, threads, access, admission, quotas, audit, max_size=settings.max_artifact_size, pace=pace
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -116,6 +121,7 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
             if traced:
                 await asyncio.to_thread(traced.close)
         threads.close()
+        folder_gateway.close()
         storage.close()
 
     app = FastAPI(
@@ -132,7 +138,8 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
     app.include_router(system.router(readiness, direct=direct.enabled))
     bodies = JsonBodies(pace)
     routers = [
-        artifacts.router(gateway),
+        folders.router(folder_gateway),
+        artifacts.router(gateway, folder_gateway),
         *(
             mlflow.router(gateway, direct, bodies, name_prefix, max_json=settings.max_json_size)
             for name_prefix in mlflow.PREFIXES
@@ -140,6 +147,9 @@ def create_app(settings: Settings, storage: Storage) -> FastAPI:
     ]
     for router in routers:
         app.include_router(router)
+    if settings.ui:
+        app.include_router(session.router())
+        app.include_router(ui.router())
     docs.install(app)
     openapi.install(app)
     problems.install(app)
@@ -162,7 +172,7 @@ def _surround(
     origins = names(settings.cors_allowed_origins)
     app.add_middleware(Shortcut, routers=routers)
     app.add_middleware(RawTarget, static_prefix=settings.static_prefix, root_path=settings.root_path)
-    app.add_middleware(Authentication, identities=identities, limits=limits)
+    app.add_middleware(Authentication, identities=identities, limits=limits, cookies=settings.ui)
     if origins:
         # Before anybody is asked for credentials, which a browser's own question does not have.
         app.add_middleware(Cors, origins=origins)
@@ -173,7 +183,8 @@ def _surround(
         judged=lambda: bool(hosts) or _could_be_led_here(identities),
         origins=origins,
     )
-    app.add_middleware(Visits, public=public_paths(settings.static_prefix), observers=observers)
+    public = public_paths(settings.static_prefix, with_ui=settings.ui)
+    app.add_middleware(Visits, public=public, observers=observers)
     if traced:
         app.add_middleware(ServerSpans, tracing=traced)
     app.add_middleware(Forwarded, trusted=settings.forwarded_allow_ips)

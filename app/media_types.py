@@ -1,4 +1,4 @@
-"""The media type of an artifact, guessed from its name exactly as MLflow does."""
+"""The media type of an artifact, guessed from its extension as MLflow does."""
 
 from __future__ import annotations
 
@@ -21,4 +21,5 @@ def media_type(name: str) -> str:
     extension = splitext(name)[1].removeprefix(".")
     if (extension or name) in TEXT_EXTENSIONS:
         return "text/plain"
-    return _TYPES.guess_type(name)[0] or "application/octet-stream"
+    # What begins like a URL is none: that of data tells its own type, and could so belie its extension.
+    return _TYPES.guess_type(name.replace(":", "_"))[0] or "application/octet-stream"

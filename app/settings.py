@@ -151,6 +151,9 @@ class Settings(BaseSettings):
         description="JSON object with the bytes that may lie below prefixes of a local root, such as "
         '{"users/": 1000000000}; empty for none.',
     )
+    ui: bool = Field(
+        True, description="Show artifacts to people in a page at /ui, and keep them signed in there."
+    )
     read_only: bool = Field(False, description="Refuse uploads and deletions with 403.")
     no_delete: bool = Field(False, description="Refuse deletions with 403.")
     presign: bool = Field(

@@ -10,7 +10,7 @@ from app.errors import InvalidPath
 from app.fields import without_password
 from app.paths import ArtifactPath
 
-_OWN_ROUTES = {"api", "ajax-api", "v1", "docs", "openapi.json", "health", "ready", "metrics", "version"}
+_OWN_ROUTES = {"api", "ajax-api", "v1", "ui", "docs", "openapi.json", "health", "ready", "metrics", "version"}
 _HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\]")
 _ORIGIN = re.compile(r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")

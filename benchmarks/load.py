@@ -132,7 +132,7 @@ class _Progress:
 
 
 def _upload(transfer: Transfer, progress: _Progress) -> None:
-    with _connected(transfer) as (connection, target):
+    with connected(transfer.url, transfer.limit) as (connection, target):
         connection.putrequest("PUT", target)
         connection.putheader("Content-Length", str(transfer.size))
         connection.endheaders()
@@ -149,7 +149,7 @@ def _upload(transfer: Transfer, progress: _Progress) -> None:
 
 def _download(transfer: Transfer, progress: _Progress) -> None:
     buffer = bytearray(BLOCK_BYTES)
-    with _connected(transfer) as (connection, target):
+    with connected(transfer.url, transfer.limit) as (connection, target):
         if transfer.stall:
             connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_RECEIVE_BUFFER)
         connection.request("GET", target)
@@ -170,10 +170,13 @@ def _download(transfer: Transfer, progress: _Progress) -> None:
 
 
 @contextmanager
-def _connected(transfer: Transfer) -> Iterator[tuple[HTTPConnection, str]]:
-    """A connection to the server, and the target for the request line."""
-    parts = urlsplit(transfer.url)
-    connection = HTTPConnection(str(parts.hostname), parts.port, timeout=transfer.limit)
+def connected(url: str, limit: float) -> Iterator[tuple[HTTPConnection, str]]:
+    """A connection to the server, and the target for the request line.
+
+    `limit` is seconds without any progress after which the client gives up.
+    """
+    parts = urlsplit(url)
+    connection = HTTPConnection(str(parts.hostname), parts.port, timeout=limit)
     try:
         connection.connect()
         yield connection, parts._replace(scheme="", netloc="").geturl()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 ARTIFACT_PROXY = "artifact-proxy"
 ACCEL = "artifact-proxy behind nginx"
@@ -24,6 +24,27 @@ class Figure(NamedTuple):
 
 
 Figures: TypeAlias = Mapping[Figure, float]
+ArchiveKind: TypeAlias = Literal["tar", "zip"]
+
+
+class ArchiveFigures(NamedTuple):
+    """What is measured of archives of one kind."""
+
+    speed: Figure
+    """Of what is in them."""
+    artifacts: Figure
+    first_byte: Figure
+    peak: Figure
+    """Of a worker's memory."""
+
+
+def _of(kind: ArchiveKind) -> ArchiveFigures:
+    return ArchiveFigures(
+        Figure(f"{kind}, speed", "MB/s"),
+        Figure(f"{kind}, artifacts", "1/s"),
+        Figure(f"{kind}, first byte", "ms"),
+        Figure(f"{kind}, peak memory of a worker", "MiB above idle"),
+    )
 
 
 SPEED = Figure("speed", "MB/s")
@@ -51,3 +72,4 @@ MEMORY = (
     UPLOADS_OF_10_GIB, DOWNLOADS_OF_10_GIB, BOTH_OF_10_GIB,
 )  # fmt: skip
 """What the target of memory is about."""
+ARCHIVES: Mapping[ArchiveKind, ArchiveFigures] = {"tar": _of("tar"), "zip": _of("zip")}

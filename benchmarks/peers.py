@@ -11,7 +11,7 @@ from typing import IO, TypeAlias
 
 import httpx
 
-from benchmarks.names import ACCEL, ARTIFACT_PROXY, DIRECT, MLFLOW, NGINX
+from benchmarks.names import ACCEL, ARTIFACT_PROXY, DIRECT, MLFLOW, NGINX, ArchiveKind
 from benchmarks.roots import LocalRoot, Root, S3Root
 from tests.support.mlflow_server import START_SECONDS, mlflow_command, mlflow_environment, stop_group
 from tests.support.nginx import running_nginx, started
@@ -61,6 +61,10 @@ class Peer:
 
     def listing(self, directory: str) -> str:
         return f"{self.server}{ROUTES}?path={directory}"
+
+    def folder(self, directory: str, kind: ArchiveKind) -> str:
+        """All of it as one archive, which no other peer has."""
+        return f"{self.server}/v1/artifacts/{directory}/?archive={kind}"
 
 
 Start: TypeAlias = Callable[[Root, Path], AbstractContextManager[Peer]]

@@ -59,6 +59,12 @@ TARGETS = (
     _at_most("list-s3-10000", names.TIME, 1 / 3, MLFLOW),
     *(_at_most("memory-local", figure, 96) for figure in names.MEMORY),
     *(_at_most("memory-s3", figure, 512) for figure in names.MEMORY),
+    # What the server counts for such an archive, and 8 MiB for what the allocator keeps; but for uploads of
+    # many, which count half as much again, no more than what 32 transfers at once may take.
+    *(_at_most("archive-get-many", figures.peak, 24) for figures in names.ARCHIVES.values()),
+    *(_at_most("archive-put-many", figures.peak, 96) for figures in names.ARCHIVES.values()),
+    *(_at_most("archive-get-large", figures.peak, 12) for figures in names.ARCHIVES.values()),
+    *(_at_most("archive-put-large", figures.peak, 12) for figures in names.ARCHIVES.values()),
     _at_most("health-local", names.P99, 50),
     _at_most("health-s3", names.P99, 50),
     _at_most("start", names.READY, 1.5),

@@ -12,6 +12,7 @@ import httpx
 import hypothesis
 import pytest
 
+from tests.support.cookies import no_cookies
 from tests.support.programs import on_path
 from tests.support.server import Server, clean_environment, running
 
@@ -37,8 +38,9 @@ def folder(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[httpx.Client]:
-    """A client that tests share, also between threads: making one is slow."""
-    with httpx.Client(timeout=60, limits=httpx.Limits(max_connections=50)) as opened:
+    """A client that tests share, also between threads: making one is slow. It keeps no cookies."""
+    limits = httpx.Limits(max_connections=50)
+    with httpx.Client(timeout=60, limits=limits, cookies=no_cookies()) as opened:
         yield opened
 
 

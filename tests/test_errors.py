@@ -10,7 +10,7 @@ import pytest
 
 from app import errors
 from app.api.problems import TABLE, answer_for
-from app.storage.base import RangeNotSatisfiable
+from app.storage.ranges import RangeNotSatisfiable
 
 REPEATED_BY_CLIENTS = {408, 429, 500, 502, 503, 504}
 

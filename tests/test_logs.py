@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.threads import StorageThreads
 from app.api.visit import Visit
-from app.api.visits import Visits
+from app.api.visits import PublicPaths, Visits
 from app.logs import REQUEST_ID
 from tests.support.access import bearer, token_stanza
 from tests.support.access_log import complete_log
@@ -256,7 +256,7 @@ def test_a_request_that_the_server_gives_up_was_aborted_by_it() -> None:
             raise AssertionError(message)
 
         begun = asyncio.Event()
-        visits = Visits(endless, frozenset(), [lambda _, visit: seen.append(visit)])
+        visits = Visits(endless, PublicPaths(), [lambda _, visit: seen.append(visit)])
         scope = {"type": "http", "method": "GET", "raw_path": b"/", "headers": []}
         task = asyncio.create_task(visits(scope, receive, send))
         await begun.wait()

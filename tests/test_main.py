@@ -12,8 +12,10 @@ from pydantic import ValidationError
 from app.main import create_app
 from app.paths import ArtifactPath
 from app.settings import Settings, settings_class
-from app.storage.base import ByteRange, Download, Entry
+from app.storage.base import Download
+from app.storage.entry import Entry
 from app.storage.local import LocalSettings, LocalStorage, open_storage
+from app.storage.ranges import ByteRange
 from tests.support.artifacts import put
 from tests.support.event_loop import run, until
 

@@ -40,6 +40,17 @@ class Transfer:
         self._memory.release(self._size - size)
         self._size = size
 
+    def grow_to(self, size: int) -> None:
+        """As `holds`, for what grows with what a client has stored or sends; from any thread.
+
+        Raises `ServerBusy` where others have so much that this would be too much.
+        """
+        if size > self._size and not self._memory.extend(self._size, size):
+            raise ServerBusy("The server has no memory for so many files now; try again later.", "memory")
+        if size < self._size:
+            self._memory.release(self._size - size)
+        self._size = size
+
     async def exchange(self, size: int) -> None:
         """Gives back what it has, and waits for `size` bytes. Raises as `begin_transfer` does."""
         self.holds(0)

@@ -11,46 +11,62 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from app.api import openapi
+from app.api.folders import openapi as openapi_folders
+from app.api.folders.gateway import FolderGateway
+from app.api.folders.negotiation import named_archive, wanted_archive
+from app.api.folders.routes import directory_of
 from app.api.gateway import Gateway
+from app.api.headers import FRAMED, NEGOTIATED
 from app.api.schemas import DEFAULT_RESULTS, MAX_RESULTS, ArtifactEntry, Listing, StoredArtifact
 from app.api.target import query_parameter
 from app.api.transfer import WholeResponse
 from app.errors import InvalidPath, InvalidRequest
 from app.paths import ArtifactPath
-from app.storage.base import Entry
+from app.storage.entry import Entry
 
 _ENTRY_BYTES = 2560
 """What an entry with a long path takes until it is JSON."""
+_ACTIONS_BYTES = 256
+"""What its actions take besides."""
 
 
-def router(gateway: Gateway) -> APIRouter:
+def router(gateway: Gateway, folders: FolderGateway) -> APIRouter:
     routes = APIRouter(prefix="/v1/artifacts", tags=["artifacts"])
 
     @routes.get(
         "/",
         response_model=Listing,
-        responses=openapi.problems(),
-        openapi_extra={"parameters": openapi.LISTING_PARAMETERS},
+        responses=openapi_folders.LISTED | openapi.problems(404),
+        openapi_extra={"parameters": [*openapi.LISTING_PARAMETERS, openapi_folders.WANTED_ARCHIVE]},
         operation_id="list_root",
         summary="List the artifact root",
     )
     @routes.get(
         "/{directory:path}/",
         response_model=Listing,
-        responses=openapi.problems(),
-        openapi_extra={"parameters": [openapi.DIRECTORY, *openapi.LISTING_PARAMETERS]},
+        responses=openapi_folders.LISTED | openapi.problems(404),
+        openapi_extra={
+            "parameters": [openapi.DIRECTORY, *openapi.LISTING_PARAMETERS, openapi_folders.WANTED_ARCHIVE]
+        },
         operation_id="list_directory",
         summary="List a directory",
     )
     @routes.head("/", include_in_schema=False)
     @routes.head("/{directory:path}/", include_in_schema=False)
     async def list_directory(request: Request) -> Response:
-        """One page of a directory. A directory exists by what is in it: a missing one lists as empty."""
-        listed = request.path_params.get("directory")
-        directory = ArtifactPath() if listed is None else ArtifactPath.from_url(listed)
+        """One page of a directory. A directory exists by what is in it: a missing one lists as empty.
+
+        Or all that is below it, as an archive.
+        """
+        directory = directory_of(request)
+        archive = wanted_archive(request)
+        if archive is not None:
+            return await folders.download(request, directory, archive)
         limit = _limit(query_parameter(request, "max_results"))
         recursive = _flag(request, "recursive")
+        with_actions = _flag(request, "actions")
         after = _last_seen(query_parameter(request, "page_token"), directory)
+        entry_bytes = _ENTRY_BYTES + (_ACTIONS_BYTES if with_actions else 0)
 
         def page(entries: Iterator[Entry]) -> str:
             found = list(islice(entries, limit + 1))
@@ -60,34 +76,46 @@ def router(gateway: Gateway) -> APIRouter:
                 entries=[ArtifactEntry.of(entry) for entry in found[:limit]],
                 next_page_token=_page_token(found[limit - 1], directory) if more else None,
             )
-            return listing.model_dump_json()
+            if with_actions:
+                listing.actions = gateway.actions(request, Entry(directory, is_dir=True))
+                for shown, entry in zip(listing.entries, found, strict=False):
+                    shown.actions = gateway.actions(request, entry)
+            return listing.model_dump_json(exclude_unset=True)
 
         body = await gateway.listing(
-            request, directory, page, memory=limit * _ENTRY_BYTES, recursive=recursive, after=after
+            request, directory, page, memory=limit * entry_bytes, recursive=recursive, after=after
         )
-        return WholeResponse(body, media_type="application/json")
+        return WholeResponse(body, headers=NEGOTIATED, media_type="application/json")
 
     @routes.get(
         "/{path:path}",
         response_class=Response,
         responses=openapi.DOWNLOADED | openapi.problems(404, 412, 416),
-        openapi_extra={"parameters": [openapi.PATH, *openapi.READ_HEADERS]},
+        openapi_extra={"parameters": [openapi.PATH, openapi.VIEW, *openapi.READ_HEADERS]},
         operation_id="download",
         summary="Download an artifact",
     )
     async def download(request: Request) -> Response:
-        return await gateway.download(request, _path(request))
+        framed = _is_for_frame(request)
+        response = await gateway.download(request, _path(request), here=framed)
+        if framed:
+            response.headers.update(FRAMED)
+        return response
 
     @routes.head(
         "/{path:path}",
         response_class=Response,
         responses=openapi.without_bodies(openapi.EXAMINED | openapi.problems(404, 412)),
-        openapi_extra={"parameters": [openapi.PATH, *openapi.READ_CONDITIONS]},
+        openapi_extra={"parameters": [openapi.PATH, openapi.VIEW, *openapi.EXAMINE_HEADERS]},
         operation_id="examine",
         summary="The headers of a download",
     )
     async def examine(request: Request) -> Response:
-        return await gateway.head(request, _path(request))
+        framed = _is_for_frame(request)
+        response = await gateway.head(request, _path(request))
+        if framed:
+            response.headers.update(FRAMED)
+        return response
 
     @routes.put(
         "/{path:path}",
@@ -101,6 +129,11 @@ def router(gateway: Gateway) -> APIRouter:
     async def upload(request: Request) -> Response:
         """Stores the body as the artifact. It appears whole, once it is complete and safely stored."""
         path = _path(request)
+        if named_archive(request) is not None:
+            raise InvalidRequest(
+                f"{str(path)!r} names an artifact; to unpack an archive to a directory, end the path with a "
+                "slash. (There curl -T adds the file's name, but none to what it reads from its input, -T -.)"
+            )
         entry, created, headers = await gateway.upload(request, path)
         assert entry.size is not None
         body = StoredArtifact(path=str(path), size=entry.size, etag=headers["ETag"])
@@ -143,6 +176,16 @@ def _flag(request: Request, name: str) -> bool:
     if text not in {None, "true", "false"}:
         raise InvalidRequest(f"{name}={text!a} is neither true nor false.")
     return text == "true"
+
+
+def _is_for_frame(request: Request) -> bool:
+    """Whether the page asks for the artifact to show it in a frame. Nobody is to take it for a page."""
+    view = query_parameter(request, "view") if request.scope["query_string"] else None
+    if view not in {None, "frame"}:
+        raise InvalidRequest(f"view={view!a} is not known; give frame, or leave it out.")
+    if view and request.headers.get("sec-fetch-dest") == "document":
+        raise InvalidRequest("view=frame is for frames of the page at /ui alone; leave it out to download.")
+    return view is not None
 
 
 def _page_token(last: Entry, directory: ArtifactPath) -> str:

@@ -10,7 +10,8 @@ from functools import lru_cache
 from starlette.datastructures import Headers
 
 from app.errors import InvalidRequest
-from app.storage.base import ByteRange, Entry, ETags, Precondition, matches, modified_since
+from app.storage.entry import Entry, ETags, Precondition, matches, modified_since
+from app.storage.ranges import ByteRange
 
 _ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 # Lists may have empty members (section 5.6.1.2). Possessive, so that a hostile one takes linear time.

@@ -1,4 +1,7 @@
-"""Digests of a request's body: Content-MD5 (RFC 1864), Content-Digest and Repr-Digest (RFC 9530)."""
+"""Digests of a request's body: Content-MD5 (RFC 1864), Content-Digest and Repr-Digest (RFC 9530).
+
+And of an artifact, for a client that wants it.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ class Digests:
             for algorithm, digest in _dictionary(field, headers).items():
                 if algorithm in ALGORITHMS:
                     self._expect(field, ALGORITHMS[algorithm], digest)
-        self._wanted = _wanted(headers)
+        self._wanted = wanted_algorithm(headers)
         if self._wanted is not None:
             self._hash(ALGORITHMS[self._wanted])
 
@@ -69,8 +72,12 @@ class Digests:
         """The answer to Want-Repr-Digest."""
         if self._wanted is None:
             return {}
-        digest = self._hashes[ALGORITHMS[self._wanted]].digest()
-        return {"Repr-Digest": http_sf.ser({self._wanted: (digest, {})})}
+        return repr_digest(self._wanted, self._hashes[ALGORITHMS[self._wanted]].digest())
+
+
+def repr_digest(algorithm: str, digest: bytes) -> dict[str, str]:
+    """The header that tells the digest of an artifact; `algorithm` is one of RFC 9530."""
+    return {"Repr-Digest": http_sf.ser({algorithm: (digest, {})})}
 
 
 def _base64(value: str) -> bytes:
@@ -93,7 +100,7 @@ def _dictionary(field: str, headers: Headers) -> dict[str, object]:
     return {key: value for key, (value, _parameters) in members.items()}
 
 
-def _wanted(headers: Headers) -> str | None:
+def wanted_algorithm(headers: Headers) -> str | None:
     """The algorithm that Want-Repr-Digest prefers among ours; a malformed wish is no wish."""
     try:
         wishes = _dictionary("Want-Repr-Digest", headers)

@@ -16,7 +16,8 @@ from app.api.threads import StorageThreads
 from app.errors import NotSupported
 from app.identity.permissions import Action
 from app.paths import ArtifactPath
-from app.storage.base import DirectTransfers, Entry, MultipartUpload, Storage, UploadedPart
+from app.storage.base import DirectTransfers, MultipartUpload, Storage, UploadedPart
+from app.storage.entry import Entry
 
 # MLflow's client compares the beginning of this to fall back on a plain PUT.
 NO_MULTIPART_UPLOAD = "Multipart upload is not supported for the current artifact repository"

@@ -6,30 +6,28 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.api import conditions
 from app.api.access import Access
 from app.api.admission import Admission
-from app.api.digests import Digests
+from app.api.digests import ALGORITHMS, Digests, repr_digest, wanted_algorithm
 from app.api.direct import DirectGateway
 from app.api.forwarded import is_proxied
 from app.api.headers import artifact_headers, validators
+from app.api.opening import opened_artifact
 from app.api.pace import Pace
 from app.api.quotas import Quotas, Reservation
 from app.api.threads import StorageThreads
-from app.api.transfer import TRANSFER_BYTES, DownloadResponse, WholeResponse, receive
-from app.errors import (
-    ExpectationFailed,
-    InvalidRequest,
-    RequestTooLarge,
-    UnsupportedMediaType,
-)
+from app.api.transfer import TRANSFER_BYTES, DownloadResponse, WholeResponse, digest_of, receive
+from app.api.uploads import require_plain_body, require_size
+from app.errors import InvalidRequest
 from app.identity.permissions import Action
 from app.paths import ArtifactPath
-from app.storage.base import Chunk, Download, Entry, RangeNotSatisfiable, Storage, Upload
+from app.storage.base import Download, Storage, Upload
+from app.storage.entry import Entry
+from app.storage.ranges import RangeNotSatisfiable
 
 _DELETION_BYTES = 1024 * 1024
 """What a page of a store's keys takes."""
@@ -43,16 +41,6 @@ class Stored(NamedTuple):
     entry: Entry
     created: bool
     headers: dict[str, str]
-
-
-class Opened(NamedTuple):
-    """A download with its first chunk. Where that is all of it, the download is closed already."""
-
-    download: Download
-    first: Chunk
-    complete: bool
-    ranged: bool
-    """Whether it is a range that was asked for, even if it holds every byte."""
 
 
 class Gateway:
@@ -91,7 +79,7 @@ class Gateway:
     async def upload(self, request: Request, path: ArtifactPath) -> Stored:
         """Stores the request's body; what can be judged before it is read is judged before."""
         self._access.require(request, Action.WRITE, path)
-        _require_plain_body(request.headers)
+        require_plain_body(request.headers)
         digests = Digests(request.headers)
         announced = request.headers.get("content-length")
         length = None if announced is None else int(announced)
@@ -121,25 +109,28 @@ class Gateway:
 
     def _judge_size(self, room: Reservation, size: int) -> None:
         """Refuses an artifact of `size` bytes, or of that many so far, that has no room."""
-        if self._max_size and size > self._max_size:
-            raise RequestTooLarge(
-                f"The artifact is larger than the {self._max_size} bytes that this server takes."
-            )
+        require_size(size, self._max_size)
         room.grow_to(size)
 
-    async def download(self, request: Request, path: ArtifactPath) -> Response:
-        """The artifact, the range of it that was asked for, 304, or a redirect to the storage."""
+    async def download(self, request: Request, path: ArtifactPath, *, here: bool = False) -> Response:
+        """The artifact, the range of it that was asked for, 304, or a redirect to the storage.
+
+        `here`: it is to come from this server itself, whoever else could send it.
+        """
         self._access.require(request, Action.READ, path)
         transfer = await self._admission.begin_transfer(request, "download", TRANSFER_BYTES)
-        if self._redirect_above and conditions.is_plain(request.headers):
+        if self._redirect_above and not here and conditions.is_plain(request.headers):
             url = await self._direct.redirect(request, path, self._redirect_above)
             if url is not None:
                 return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
-        if self._accel_redirect and is_proxied(request) and conditions.is_plain_to_nginx(request.headers):
+        if (
+            self._accel_redirect
+            and not here
+            and is_proxied(request)
+            and conditions.is_plain_to_nginx(request.headers)
+        ):
             return await self._accelerated(request, path)
-        opened = await self._opened_at_once(path, request.headers)
-        if opened is None:
-            opened = await self._threads.acquire(partial(self._open, path, request.headers), _release)
+        opened = await opened_artifact(self._storage, self._threads, path, request.headers)
         if isinstance(opened, Entry):
             return Response(status_code=304, headers=validators(opened))
         download, first, complete, ranged = opened
@@ -162,63 +153,30 @@ class Gateway:
             del headers[name]
         return Response(headers=headers)
 
-    def _open(self, path: ArtifactPath, headers: Headers) -> Opened | Entry:
-        """Opens the artifact and reads the first chunk, in one go for the sake of small ones.
-
-        Gives the entry alone where the client has this version already.
-        """
-        wanted = conditions.wanted_range(headers)
-        try:
-            download = self._storage.read(path, wanted)
-        except RangeNotSatisfiable as error:
-            # The conditions have precedence, and a range whose If-Range fails was never asked for.
-            if conditions.is_not_modified(headers, error.entry):
-                return error.entry
-            if conditions.range_holds(headers, error.entry):
-                raise
-            wanted = None
-            download = self._storage.read(path)
-        try:
-            if conditions.is_not_modified(headers, download.entry):
-                download.close()
-                return download.entry
-            if wanted is not None and not conditions.range_holds(headers, download.entry):
-                wanted = None
-                download.close()
-                download = self._storage.read(path)
-            return _opened(download, next(download, b""), ranged=wanted is not None)
-        except BaseException:
-            download.close()
-            raise
-
-    async def _opened_at_once(self, path: ArtifactPath, headers: Headers) -> Opened | Entry | None:
-        """The same without a thread as far as nothing needs to be waited for; None where it must be opened
-        in one."""
-        if "if-range" in headers:
-            return None
-        wanted = conditions.wanted_range(headers)
-        download = self._storage.read_at_once(path, wanted)
-        if download is None:
-            return None
-        try:
-            if conditions.is_not_modified(headers, download.entry):
-                download.close()
-                return download.entry
-            first = download.next_at_once()
-            if first is None:
-                first = await self._threads.run(next, download, b"")
-            return _opened(download, first, ranged=wanted is not None)
-        except BaseException:
-            await self._threads.clean_up(download.close)
-            raise
-
     async def head(self, request: Request, path: ArtifactPath) -> Response:
-        """The answer to GET without its body, and without reading the artifact."""
+        """The answer to GET without its body; the artifact is read only where its digest is wanted."""
         self._access.require(request, Action.READ, path)
+        algorithm = wanted_algorithm(request.headers)
+        if algorithm is not None:
+            return await self._digested(request, path, algorithm)
         entry = await self._artifact(path)
         if conditions.is_not_modified(request.headers, entry):
             return Response(status_code=304, headers=validators(entry))
         return Response(headers=artifact_headers(entry))
+
+    async def _digested(self, request: Request, path: ArtifactPath, algorithm: str) -> Response:
+        """The answer to HEAD with the digest of the very version whose headers it has."""
+        await self._admission.begin_transfer(request, "download", TRANSFER_BYTES)
+        download = await self._threads.acquire(partial(self._storage.read, path), _close)
+        try:
+            entry = download.entry
+            if conditions.is_not_modified(request.headers, entry):
+                return Response(status_code=304, headers=validators(entry))
+            name = ALGORITHMS[algorithm]
+            digest = await digest_of(download, name, self._threads, request.is_disconnected)
+            return Response(headers=artifact_headers(entry) | repr_digest(algorithm, digest))
+        finally:
+            await self._threads.clean_up(download.close)
 
     async def _artifact(self, path: ArtifactPath) -> Entry:
         entry = await self._threads.run(self._storage.stat, path)
@@ -251,6 +209,10 @@ class Gateway:
         transfer.holds(len(listing))
         return listing
 
+    def actions(self, request: Request, entry: Entry) -> tuple[Action, ...]:
+        """See `Access.actions`."""
+        return self._access.actions(request, entry)
+
     async def delete(self, request: Request, path: ArtifactPath) -> None:
         """Removes an artifact or a tree; the root is never removed."""
         if path.is_root:
@@ -264,39 +226,9 @@ class Gateway:
         )
 
 
-def _opened(download: Download, first: Chunk, *, ranged: bool) -> Opened:
-    complete = len(first) == download.span.stop - download.span.start
-    if complete:
-        download.close()
-    return Opened(download, first, complete, ranged)
-
-
 def _abort(upload: Upload) -> None:
     upload.abort()  # its own, where `Upload.abort` would be that of the protocol, which does nothing
 
 
-def _release(opened: Opened | Entry) -> None:
-    if isinstance(opened, Opened):
-        opened.download.close()
-
-
-def _require_plain_body(headers: Headers) -> None:
-    """Refuses what would make the body something else than the artifact's bytes."""
-    expectation = _joined(headers, "expect")
-    if expectation not in {"", "100-continue"}:
-        raise ExpectationFailed(f"The expectation {expectation!r} is not known; send 100-continue or none.")
-    encoding = _joined(headers, "content-encoding")
-    if encoding not in {"", "identity"}:
-        raise UnsupportedMediaType(
-            f"Content-Encoding {encoding!r} is not accepted: artifacts are stored as they are. "
-            "Send the compressed file under its own name, without this header."
-        )
-    if "content-range" in headers:
-        raise InvalidRequest(
-            "A part of an artifact cannot be replaced; send all of it, without Content-Range."
-        )
-
-
-def _joined(headers: Headers, name: str) -> str:
-    """All lines of a header as one list, in lower case."""
-    return ", ".join(headers.getlist(name)).strip().lower()
+def _close(download: Download) -> None:
+    download.close()

@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from app.api.conditions import entity_tag, http_date
+from app.archives.formats import ArchiveFormat
 from app.media_types import media_type
-from app.storage.base import Entry, Span
+from app.paths import ArtifactPath
+from app.storage.entry import Entry
+from app.storage.ranges import Span
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -22,17 +25,33 @@ SECURITY_HEADERS = {
 DEFAULT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 """Content-Security-Policy of answers that are no pages; a browser that shows one runs nothing of it."""
 
+NEGOTIATED = {"Vary": "Accept"}
+"""For whatever a directory is asked for."""
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def content_disposition(name: str) -> str:
-    """`attachment` with the name as RFC 6266 and 8187 want it: a token, quoted, or extended."""
-    if _TOKEN.fullmatch(name):
+    """`attachment` with the name as RFC 6266 and 8187 want it: a token, quoted, or extended.
+
+    Browsers take a "%" in a plain name for an escape, whatever the RFC says.
+    """
+    escaped = "%" in name
+    if _TOKEN.fullmatch(name) and not escaped:
         return f"attachment; filename={name}"
     ascii_name = "".join(character if character.isascii() else "_" for character in name)
     quoted = ascii_name.replace("\\", "\\\\").replace('"', '\\"')
     plain = f'attachment; filename="{quoted}"'
-    return plain if name.isascii() else f"{plain}; filename*=UTF-8''{quote(name, safe='')}"
+    return plain if name.isascii() and not escaped else f"{plain}; filename*=UTF-8''{quote(name, safe='')}"
+
+
+FRAMED = {
+    "Content-Disposition": "inline",
+    "Content-Security-Policy": (
+        "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+    ),
+}
+"""For an artifact that this server's own page shows in a frame, where it runs nothing and loads nothing."""
 
 
 def artifact_headers(entry: Entry, part: Span | None = None) -> dict[str, str]:
@@ -51,6 +70,18 @@ def artifact_headers(entry: Entry, part: Span | None = None) -> dict[str, str]:
     if part is not None:
         headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{entry.size}"
     return headers
+
+
+def archive_headers(directory: ArtifactPath, archive: ArchiveFormat) -> dict[str, str]:
+    """For a directory as an archive, which is another one each time."""
+    return {
+        "Content-Type": archive.media_type,
+        "Content-Disposition": content_disposition(f"{directory.name or 'artifacts'}.{archive.name}"),
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Cache-Control": "no-store",
+        "Accept-Ranges": "none",
+        **NEGOTIATED,
+    }
 
 
 def validators(entry: Entry) -> dict[str, str]:

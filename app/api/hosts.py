@@ -15,7 +15,7 @@ from app.api import problems
 from app.api.visit import visit_of
 from app.errors import ArtifactError, InvalidRequest, MisdirectedRequest, NotPermitted
 
-_SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 _LONGEST_HOST = 300
 """A name of DNS has at most 253 characters."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -53,10 +53,10 @@ class Hosts:
 
     def _judge(self, scope: Scope, headers: Headers) -> None:
         host = headers.get("host", "")
-        if not visit_of(scope).public:
+        if not visit_of(scope).any_host:
             self._require_own(host)
         _refuse_credentials(scope["query_string"])
-        if scope["method"] not in _SAFE_METHODS:
+        if scope["method"] not in SAFE_METHODS:
             self._require_friend(headers.getlist("origin"), host)
 
     def _require_own(self, host: str) -> None:
@@ -75,7 +75,7 @@ class Hosts:
 
     def _require_friend(self, given: list[str], host: str) -> None:
         for origin in given:
-            if origin not in self._origins and not (len(given) == 1 and _is_same(origin, host)):
+            if origin not in self._origins and not (len(given) == 1 and is_same_origin(origin, host)):
                 raise NotPermitted(
                     f"Pages of {origin[:100]!a} may change nothing here; who runs this server can add it to "
                     "--cors-allowed-origins."
@@ -115,10 +115,11 @@ def _name(host: str) -> str | None:
     return f"[{name}]" if ":" in name else name
 
 
-def _is_same(origin: str, host: str) -> bool:
+def is_same_origin(origin: str, host: str) -> bool:
     """Whether a page of `origin` is one of this server's own.
 
-    The scheme may differ, because not every reverse proxy tells it; the port may not.
+    The scheme may differ, because not every reverse proxy tells it; the port may not. What has more than
+    these three is no origin.
     """
     try:
         page, own = urlsplit(origin), urlsplit(f"//{host}")
@@ -126,6 +127,8 @@ def _is_same(origin: str, host: str) -> bool:
         return (
             default is not None
             and page.hostname is not None
+            and page.username is None
+            and origin == f"{page.scheme}://{page.netloc}"
             and (page.hostname, page.port or default) == (own.hostname, own.port or default)
         )
     except ValueError:

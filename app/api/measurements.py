@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 OTHER = "other"
 """Stands for whatever strangers may think up, so that there are never more labels than the server has."""
 _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
-_TRANSFERS = {("PUT", Action.WRITE): "upload", ("GET", Action.READ): "download"}
+_TRANSFERS = {
+    ("PUT", Action.WRITE): "upload",
+    ("POST", Action.WRITE): "upload",
+    ("GET", Action.READ): "download",
+}
 # Shown from the start, as the first of a kind is an increase too.
-_ABORTED = {kind: metrics.ABORTED.labels(kind) for kind in (*_TRANSFERS.values(), OTHER)}
+_ABORTED = {kind: metrics.ABORTED.labels(kind) for kind in {*_TRANSFERS.values(), OTHER}}
 
 
 class _Meters(NamedTuple):

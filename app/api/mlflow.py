@@ -29,7 +29,8 @@ from app.api.target import query_parameter
 from app.api.transfer import WholeResponse
 from app.errors import FeatureDisabled
 from app.paths import ArtifactPath
-from app.storage.base import Entry, UploadedPart
+from app.storage.base import UploadedPart
+from app.storage.entry import Entry
 
 PREFIXES = {"": "/api/2.0/mlflow-artifacts", "ajax_": "/ajax-api/2.0/mlflow-artifacts"}
 """The two that MLflow's clients and its page use, by what is put before an operation's name."""
@@ -87,7 +88,7 @@ def router(
         "/artifacts/{path:path}",
         response_class=Response,
         responses=openapi.without_bodies(openapi.EXAMINED | openapi.problems(404, 412)),
-        openapi_extra={"parameters": [openapi.PATH, *openapi.READ_CONDITIONS]},
+        openapi_extra={"parameters": [openapi.PATH, *openapi.EXAMINE_HEADERS]},
         operation_id=f"{name_prefix}mlflow_examine",
         summary="The headers of a download",
     )

@@ -7,22 +7,24 @@ from typing import Any, TypeAlias
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from app.api import cookie
 from app.api.schemas import DEFAULT_RESULTS, MAX_RESULTS, Problem, ReadinessReport, StoredArtifact
 from app.api.visits import PUBLIC
 
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
 
-def _headers(**descriptions: str) -> dict[str, Any]:
+def headers(**descriptions: str) -> dict[str, Any]:
+    """Headers of a response."""
     return {
         name.replace("_", "-"): {"description": text, "schema": {"type": "string"}}
         for name, text in descriptions.items()
     }
 
 
-def _problem(description: str, **headers: str) -> dict[str, Any]:
+def _problem(description: str, **told: str) -> dict[str, Any]:
     documented: dict[str, Any] = {"model": Problem, "description": description}
-    return documented | {"headers": _headers(**headers)} if headers else documented
+    return documented | {"headers": headers(**told)} if told else documented
 
 
 PROBLEMS = {
@@ -30,7 +32,8 @@ PROBLEMS = {
         "The path, a parameter, a header or the body is invalid; or a file was meant and it is a directory"
     ),
     401: _problem(
-        "The credential is missing, not known or expired", WWW_Authenticate="`Bearer`, and `Basic`"
+        "The credential is missing, not known or expired",
+        WWW_Authenticate="`Bearer`, and `Basic`; for `X-Requested-With: XMLHttpRequest` the first alone",
     ),
     403: _problem("The caller's permissions, the server's mode, or its storage do not allow this"),
     404: _problem("There is no such artifact"),
@@ -59,7 +62,7 @@ NOT_READY: Responses = {
     503: {
         "model": ReadinessReport,
         "description": "A check fails",
-        "headers": _headers(Retry_After="Seconds"),
+        "headers": headers(Retry_After="Seconds"),
     }
 }
 _PARSING = {
@@ -73,6 +76,14 @@ _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A token, or a JWT of an OpenID provider"},
     "basic": {"type": "http", "scheme": "basic", "description": "Any user name, and a token as the password"},
 }
+_SESSION = {
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": cookie.NAME,
+        "description": "For the page at /ui. Changes need its Origin",
+    }
+}
 _REFERENCE = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -80,20 +91,20 @@ UPLOAD_BODY = {
     "requestBody": {"required": True, "description": "The artifact's bytes", "content": {"*/*": BINARY}}
 }
 
-VALIDATORS = _headers(
+VALIDATORS = headers(
     ETag="Strong; other bytes have another one",
     Last_Modified="Time of the last upload",
     Cache_Control="`no-cache`: keep, but revalidate",
 )
-CONTENT = VALIDATORS | _headers(
+CONTENT = VALIDATORS | headers(
     Content_Length="Bytes in this response",
     Content_Disposition="`attachment` with the artifact's name",
     Accept_Ranges="`bytes`",
     Content_Security_Policy="`sandbox; default-src 'none'`: an artifact is never a page",
     X_Content_Type_Options="`nosniff`",
 )
-STORED = _headers(ETag="Of the stored artifact", Repr_Digest="If Want-Repr-Digest asked for it")
-CREATED = STORED | _headers(Location="The artifact's URL")
+STORED = headers(ETag="Of the stored artifact", Repr_Digest="If Want-Repr-Digest asked for it")
+CREATED = STORED | headers(Location="The artifact's URL")
 UPLOADED: Responses = {
     200: {"model": StoredArtifact, "description": "An artifact was replaced", "headers": STORED},
     201: {"description": "An artifact was created", "headers": CREATED},
@@ -104,16 +115,32 @@ DOWNLOADED: Responses = {
     206: {
         "description": "The range that was asked for",
         "content": {"*/*": BINARY},
-        "headers": CONTENT | _headers(Content_Range="`bytes first-last/size`"),
+        "headers": CONTENT | headers(Content_Range="`bytes first-last/size`"),
     },
     304: {"description": "The client has this version", "headers": VALIDATORS},
     307: {
         "description": "The artifact is at another URL for a while",
-        "headers": _headers(Location="Secret"),
+        "headers": headers(Location="Secret"),
     },
 }
+SIGNED_IN: Responses = {
+    204: {
+        "description": "The browser has the credential, or needs none",
+        "headers": headers(Set_Cookie="The session cookie. Secret"),
+    }
+}
+SIGNED_OUT: Responses = {
+    204: {
+        "description": "The browser has none any more",
+        "headers": headers(Set_Cookie="An empty one that has expired"),
+    }
+}
+LOGGED_IN: Responses = {303: {"description": "The caller is known", "headers": headers(Location="The page")}}
 EXAMINED: Responses = {
-    200: {"description": "The headers of GET", "headers": CONTENT},
+    200: {
+        "description": "The headers of GET",
+        "headers": CONTENT | headers(Repr_Digest="If Want-Repr-Digest asked for it"),
+    },
     304: DOWNLOADED[304],
 }
 
@@ -122,7 +149,7 @@ class Empty(BaseModel):
     """`{}`"""
 
 
-def _parameter(name: str, description: str, where: str = "header", **schema: Any) -> dict[str, Any]:
+def parameter(name: str, description: str, where: str = "header", **schema: Any) -> dict[str, Any]:
     return {
         "name": name,
         "in": where,
@@ -132,14 +159,17 @@ def _parameter(name: str, description: str, where: str = "header", **schema: Any
     }
 
 
-PATH = _parameter("path", "The artifact's path, percent-encoded once; slashes stand for themselves", "path")
-DIRECTORY = _parameter("directory", "The directory's path, percent-encoded once", "path")
-MLFLOW_DIRECTORY = _parameter("path", "The directory; the root if it is empty or absent", "query")
+PATH = parameter("path", "The artifact's path, percent-encoded once; slashes stand for themselves", "path")
+DIRECTORY = parameter("directory", "The directory's path, percent-encoded once", "path")
+MLFLOW_DIRECTORY = parameter("path", "The directory; the root if it is empty or absent", "query")
+VIEW = parameter(
+    "view", "`frame`: to be shown in a frame of the page, with nothing in it running", "query", enum=["frame"]
+)
 LISTING_PARAMETERS = [
-    _parameter(
+    parameter(
         "recursive", "Artifacts at any depth instead of one level", "query", type="boolean", default=False
     ),
-    _parameter(
+    parameter(
         "max_results",
         "Entries on a page",
         "query",
@@ -148,31 +178,36 @@ LISTING_PARAMETERS = [
         maximum=MAX_RESULTS,
         default=DEFAULT_RESULTS,
     ),
-    _parameter("page_token", "`next_page_token` of the page before", "query"),
+    parameter("page_token", "`next_page_token` of the page before", "query"),
+    parameter("actions", "Tell what the caller may do", "query", type="boolean", default=False),
 ]
 
-IF_MATCH = _parameter("If-Match", "ETags, or `*`: only if the artifact is one of these")
-IF_NONE_MATCH = _parameter("If-None-Match", "ETags, or `*`: only if the artifact is none of these")
-IF_UNMODIFIED_SINCE = _parameter("If-Unmodified-Since", "Only if not modified since this date")
+IF_MATCH = parameter("If-Match", "ETags, or `*`: only if the artifact is one of these")
+IF_NONE_MATCH = parameter("If-None-Match", "ETags, or `*`: only if the artifact is none of these")
+IF_UNMODIFIED_SINCE = parameter("If-Unmodified-Since", "Only if not modified since this date")
 READ_CONDITIONS = [
     IF_MATCH,
     IF_NONE_MATCH,
     IF_UNMODIFIED_SINCE,
-    _parameter("If-Modified-Since", "Only if modified since this date"),
+    parameter("If-Modified-Since", "Only if modified since this date"),
+]
+EXAMINE_HEADERS = [
+    *READ_CONDITIONS,
+    parameter("Want-Repr-Digest", "`sha-256=1`: read the artifact, and give its digest"),
 ]
 READ_HEADERS = [
     *READ_CONDITIONS,
-    _parameter("Range", "One range of bytes, such as `bytes=0-99`, `bytes=100-` or `bytes=-100`"),
-    _parameter("If-Range", "A strong ETag: the range only of this version, else the whole"),
+    parameter("Range", "One range of bytes, such as `bytes=0-99`, `bytes=100-` or `bytes=-100`"),
+    parameter("If-Range", "A strong ETag: the range only of this version, else the whole"),
 ]
 WRITE_CONDITIONS = [IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE]
 WRITE_HEADERS = [
     *WRITE_CONDITIONS,
-    _parameter("Content-MD5", "MD5 of the body in base64, verified before the artifact appears"),
-    _parameter("Content-Digest", "`sha-256=:<base64>:` or `sha-512=:<base64>:`, verified likewise"),
-    _parameter("Repr-Digest", "As Content-Digest"),
-    _parameter("Want-Repr-Digest", "`sha-256=1`: give the digest of what was stored"),
-    _parameter("Expect", "`100-continue`: judge the request before the body is sent"),
+    parameter("Content-MD5", "MD5 of the body in base64, verified before the artifact appears"),
+    parameter("Content-Digest", "`sha-256=:<base64>:` or `sha-512=:<base64>:`, verified likewise"),
+    parameter("Repr-Digest", "As Content-Digest"),
+    parameter("Want-Repr-Digest", "`sha-256=1`: give the digest of what was stored"),
+    parameter("Expect", "`100-continue`: judge the request before the body is sent"),
 ]
 
 
@@ -221,8 +256,9 @@ def install(app: FastAPI) -> None:
 
 
 def _complete(document: dict[str, Any]) -> None:
-    document["components"]["securitySchemes"] = _SCHEMES
-    document["security"] = [{scheme: []} for scheme in _SCHEMES]
+    schemes = _SCHEMES | (_SESSION if "/v1/session" in document["paths"] else {})
+    document["components"]["securitySchemes"] = schemes
+    document["security"] = [{scheme: []} for scheme in schemes]
     for path, item in document["paths"].items():
         for method, operation in item.items():
             general = _OF_ALL | ({} if path in PUBLIC else _OF_CALLERS)

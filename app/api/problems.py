@@ -11,13 +11,15 @@ from math import ceil
 from typing import NamedTuple, get_args
 
 from fastapi import FastAPI, Request
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Mount
 
 from app import errors, metrics
+from app.api.fetch_metadata import asked_by_own_site
 from app.api.visit import visit_of
-from app.storage.base import RangeNotSatisfiable
+from app.storage.ranges import RangeNotSatisfiable
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +30,9 @@ METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 """All that any route has; OPTIONS is answered for every route, here."""
 _FILE_METHODS = {"GET", "HEAD"}
 """Those of files below a mount, which itself matches every method."""
+
+_BASIC = 'Basic realm="artifact-proxy", charset="UTF-8"'
+_BEARER = 'Bearer realm="artifact-proxy"'
 
 
 class Answer(NamedTuple):
@@ -71,9 +76,14 @@ def answer_for(error: errors.ArtifactError) -> Answer:
 
 
 def problem(
-    request: Request, status: int, code: str, message: str, headers: dict[str, str] | None = None
+    request: Request,
+    status: int,
+    code: str,
+    message: str,
+    headers: dict[str, str] | None = None,
+    **more: object,
 ) -> Response:
-    """An error in the form that MLflow clients read."""
+    """An error in the form that MLflow clients read, with `more` in its body."""
     visit = visit_of(request)
     visit.error = code
     headers = headers or {}
@@ -81,7 +91,7 @@ def problem(
         # The client may now send the body or not, so what comes next cannot be told from it.
         headers["Connection"] = "close"
     body = {"error_code": code, "message": message, "request_id": visit.request_id}
-    return JSONResponse(body, status, headers)
+    return JSONResponse(body | more, status, headers)
 
 
 def install(app: FastAPI) -> None:
@@ -96,8 +106,8 @@ async def _artifact_error(request: Request, error: Exception) -> Response:
     return answer(request, error)
 
 
-def answer(request: Request, error: errors.ArtifactError) -> Response:
-    """What the client is told of the error."""
+def answer(request: Request, error: errors.ArtifactError, **more: object) -> Response:
+    """What the client is told of the error and its notes; see `problem`."""
     if isinstance(error, errors.StorageError):
         cause = f" Cause: {error.__cause__}" if error.__cause__ else ""
         logger.error("%s %a: %s%s", request.method, request.scope["path"], error, cause)
@@ -113,12 +123,26 @@ def answer(request: Request, error: errors.ArtifactError) -> Response:
         headers["Retry-After"] = RETRY_AFTER_SECONDS
     if status == 408:
         headers["Connection"] = "close"
-    response = problem(request, status, code, str(error), headers)
+    message = " ".join([str(error), *getattr(error, "__notes__", ())])
+    response = problem(request, status, code, message, headers, **more)
     if status == 401:
         # Two headers, for browsers that understand only one challenge in each.
-        for challenge in ('Basic realm="artifact-proxy", charset="UTF-8"', 'Bearer realm="artifact-proxy"'):
+        for challenge in (_BEARER,) if _asked_by_page(request.headers) else (_BASIC, _BEARER):
             response.headers.append("WWW-Authenticate", challenge)
     return response
+
+
+def _asked_by_page(headers: Headers) -> bool:
+    """Whether a page asks by itself, or one of another site leads here.
+
+    At Basic the browser would ask its user over the head of the one, and have the other sign its user in: a
+    link may have a name and a password in it.
+    """
+    return (
+        headers.get("x-requested-with", "").lower() == "xmlhttprequest"
+        or headers.get("sec-fetch-mode", "navigate") != "navigate"
+        or not asked_by_own_site(headers)
+    )
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 
 from app.api.threads import StorageThreads
 from app.errors import QuotaExceeded, TryLater
@@ -35,37 +36,71 @@ class _Account:
 class Reservation:
     """The room of one upload below all prefixes that it counts for."""
 
-    def __init__(self, accounts: Mapping[ArtifactPath, _Account]) -> None:
+    def __init__(self, accounts: Mapping[ArtifactPath, _Account], lock: Lock) -> None:
         self._accounts = accounts
-        self._size = 0
+        self._lock = lock
+        self.size = 0
 
     def grow_to(self, size: int) -> None:
         """Takes room for `size` bytes in all. Raises `QuotaExceeded`, and `TryLater` before it is known."""
+        if not self._accounts:
+            return
+        with self._lock:
+            self._judge(size)
+            if size > self.size:
+                self._move(coming=size - self.size)
+                self.size = size
+
+    def _judge(self, size: int) -> None:
         for prefix, account in self._accounts.items():
             if account.measured is None:
                 raise TryLater("The server does not know yet how much room there is; try again later.")
-            if account.taken - self._size + size > account.limit:
+            if account.taken - self.size + size > account.limit:
                 raise QuotaExceeded(
                     f"{str(prefix)!r} may hold {account.limit} bytes, of which about {account.taken} are "
                     "taken; delete something there, or ask who runs this server for more."
                 )
-        if size > self._size:
-            self._move(coming=size - self._size)
-            self._size = size
 
     def keep(self) -> None:
         """The upload was stored."""
-        self._move(stored=self._size, coming=-self._size)
-        self._size = 0
+        with self._lock:
+            self._move(stored=self.size, coming=-self.size)
+            self.size = 0
 
     def release(self) -> None:
-        self._move(coming=-self._size)
-        self._size = 0
+        with self._lock:
+            self._move(coming=-self.size)
+            self.size = 0
 
     def _move(self, *, stored: int = 0, coming: int = 0) -> None:
         for account in self._accounts.values():
             account.stored += stored
             account.coming += coming
+
+
+class Reservations:
+    """The room of many uploads that belong together, below each prefix that any of them counts for."""
+
+    def __init__(self, reservations: Mapping[ArtifactPath, Reservation]) -> None:
+        self._reservations = reservations
+
+    def grow(self, path: ArtifactPath, size: int) -> None:
+        """Takes room for `size` bytes more of the upload to `path`. See `Reservation.grow_to`."""
+        for prefix, reservation in self._reservations.items():
+            if _is_below(path, prefix):
+                reservation.grow_to(reservation.size + size)
+
+    def keep(self) -> None:
+        for reservation in self._reservations.values():
+            reservation.keep()
+
+    def release(self) -> None:
+        for reservation in self._reservations.values():
+            reservation.release()
+
+
+def _is_below(path: ArtifactPath, prefix: ArtifactPath) -> bool:
+    return path.segments[: len(prefix.segments)] == prefix.segments
 
 
 class Quotas:
@@ -82,16 +117,27 @@ class Quotas:
         self._accounts = {prefix: _Account(limit) for prefix, limit in limits.items()}
         self._usage = usage
         self._threads = threads
+        self._lock = Lock()
+        """Of all accounts: many uploads that belong together are counted in threads."""
 
     @contextmanager
     def reservation(self, path: ArtifactPath) -> Iterator[Reservation]:
         """For an upload to `path`; what was not kept in the end is free again."""
         reserved = Reservation(
-            {
-                prefix: account
-                for prefix, account in self._accounts.items()
-                if path.segments[: len(prefix.segments)] == prefix.segments
-            }
+            {prefix: account for prefix, account in self._accounts.items() if _is_below(path, prefix)},
+            self._lock,
+        )
+        try:
+            yield reserved
+        finally:
+            reserved.release()
+
+    @contextmanager
+    def reservations(self) -> Iterator[Reservations]:
+        """For many uploads; what was not kept in the end is free again."""
+        accounts = self._accounts.items()
+        reserved = Reservations(
+            {prefix: Reservation({prefix: account}, self._lock) for prefix, account in accounts}
         )
         try:
             yield reserved
@@ -109,7 +155,8 @@ class Quotas:
                 logger.exception("Could not measure what lies below %a; will try again.", str(prefix))
             else:
                 # What was stored meanwhile may be in it or not; counting it twice is the safe side.
-                account.stored -= before
+                with self._lock:
+                    account.stored -= before
 
     async def keep_measured(self, interval: float) -> None:
         """Measures every `interval` seconds."""

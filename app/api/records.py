@@ -7,7 +7,7 @@ import logging
 import string
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, Self
 from urllib.parse import quote, unquote
 
 from starlette.datastructures import Headers
@@ -17,14 +17,17 @@ from app.api.forwarded import peer_of
 from app.api.visit import Visit
 from app.audit import AuditLog
 from app.logs import ACCESS
+from app.paths import ArtifactPath
 
 access_log = logging.getLogger(ACCESS)
 
 _SHOWN_BYTES = 512
 """Of each text, escaped: a pipe takes lines of up to 4096 bytes in one piece, whoever else writes."""
 _SHOWN_PATH_BYTES = 1280
+_STORED_BYTES = 3200
+"""Of paths in one line, as `_SHOWN_BYTES`; the longest one, escaped, is some 3072."""
 _KEPT = string.punctuation.replace('"', "").replace("\\", "")
-_SHOWN_PARAMETERS = {"path", "recursive", "max_results"}
+_SHOWN_PARAMETERS = {"path", "recursive", "max_results", "actions", "view", "archive"}
 """Those that hold nothing secret, whatever clients put in others."""
 
 
@@ -55,23 +58,62 @@ def log_access(scope: Scope, visit: Visit) -> None:
     )
 
 
+class StoredRecords:
+    """Records the artifacts of one request that stores many: as many in a line as fit.
+
+    They are written while they are stored, from any thread, as they may be too many to be kept.
+    """
+
+    def __init__(self, audit: AuditLog, visit: Visit) -> None:
+        self._audit = audit
+        # The request id alone may be a stranger's choice.
+        self._begin = {"request_id": visit.request_id, "who": _who(visit)}
+        self._event = ""
+        self._paths: list[str] = []
+        self._size = 0
+
+    def add(self, event: Literal["stored", "unsafe"], path: ArtifactPath) -> None:
+        """`unsafe`: it was stored, but may be gone, now or after a crash."""
+        if not self._audit.enabled:
+            return
+        text = str(path)
+        size = len(json.dumps(text)) + len(", ")
+        if event != self._event or self._size + size > _STORED_BYTES:
+            self._write()
+        self._event = event
+        self._paths.append(text)
+        self._size += size
+
+    def _write(self) -> None:
+        if self._paths:
+            self._audit.write({"event": self._event, **self._begin, "paths": self._paths})
+        self._paths, self._size = [], 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Writes what is not written yet."""
+        self._write()
+
+
 def auditing(audit: AuditLog) -> Callable[[Scope, Visit], None]:
     """An observer of visits that records them."""
 
     def record(scope: Scope, visit: Visit) -> None:
-        if audit.enabled and not (visit.public and visit.status in {200, 503}):  # the last are health checks
+        # Of what is public, health checks (503 is the answer to one) and the page's own files are not told.
+        if audit.enabled and not (visit.public and visit.status in {200, 304, 307, 503}):
             audit.write(_audit_record(scope, visit), visit.started)
 
     return record
 
 
 def _audit_record(scope: Scope, visit: Visit) -> dict[str, Any]:
-    who = visit.identity
     client = scope.get("client")
     return {
         "event": "request",
         "request_id": visit.request_id,
-        "who": None if who is None else {"kind": who.kind, "name": _cut(who.name)},
+        "who": _who(visit),
         "from": _cut(client[0]) if client else None,
         "peer": peer_of(scope),
         "method": scope["method"],
@@ -85,6 +127,11 @@ def _audit_record(scope: Scope, visit: Visit) -> dict[str, Any]:
         "bytes_out": visit.sent,
         "user_agent": _cut(Headers(scope=scope).get("user-agent", "")),
     }
+
+
+def _who(visit: Visit) -> dict[str, str] | None:
+    who = visit.identity
+    return None if who is None else {"kind": who.kind, "name": _cut(who.name)}
 
 
 def _cut(text: str, size: int = _SHOWN_BYTES) -> str:

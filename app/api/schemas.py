@@ -8,7 +8,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from app.api.conditions import entity_tag
-from app.storage.base import Entry
+from app.identity.permissions import Action
+from app.storage.entry import Entry
+
+_ACTIONS = "With `actions=true`: what the caller may do with it, or with some of what is in it."
 
 
 class Problem(BaseModel):
@@ -28,6 +31,7 @@ class ArtifactEntry(BaseModel):
     size: int | None = Field(description="Bytes; null for a directory.")
     modified: datetime | None = Field(description="Null for a directory.")
     etag: str | None = Field(description="The ETag with its quotes, as in the header; null for a directory.")
+    actions: tuple[Action, ...] = Field((), description=_ACTIONS)
 
     @classmethod
     def of(cls, entry: Entry) -> ArtifactEntry:
@@ -51,6 +55,7 @@ class Listing(BaseModel):
     path: str = Field(description="The directory below the artifact root; empty for the root.")
     entries: list[ArtifactEntry]
     next_page_token: str | None = Field(description="For the next page; null on the last one.")
+    actions: tuple[Action, ...] = Field((), description=_ACTIONS)
 
 
 class StoredArtifact(BaseModel):
@@ -59,6 +64,44 @@ class StoredArtifact(BaseModel):
     path: str
     size: int = Field(description="Bytes.")
     etag: str = Field(description="The ETag with its quotes, as in the header.")
+
+
+class StoredArchive(BaseModel):
+    """The answer to an archive."""
+
+    path: str = Field(description="The directory below the artifact root; empty for the root.")
+    artifacts: int = Field(description="How many were stored.")
+    size: int = Field(description="Bytes of all of them.")
+
+
+class StoredFile(StoredArtifact):
+    """One file of a form."""
+
+    created: bool = Field(description="Whether there was no artifact at its path before.")
+
+
+class RefusedFile(BaseModel):
+    """A file of a form that was not stored."""
+
+    path: str
+    error_code: str
+    message: str
+
+
+class StoredForm(BaseModel):
+    """The answer to a form."""
+
+    files: list[StoredFile] = Field(description="In the order of the form.")
+
+
+class Session(BaseModel):
+    """Who the caller is."""
+
+    identity: str | None = Field(description="The caller's name; null where nobody is asked.")
+    kind: str = Field(
+        description="How the caller is known: `token`, `proxy`, an issuer's name, or `anybody`."
+    )
+    cookie: bool = Field(description="Whether by the session cookie.")
 
 
 class ServerInfo(BaseModel):

@@ -28,8 +28,12 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Visit:
     request_id: str
     public: bool = False
-    """Whether it is answered without a credential, and under any host name."""
+    """Whether it is answered without a credential."""
+    any_host: bool = False
+    """Whether it is answered under any host name."""
     identity: Identity | None = None
+    by_cookie: bool = False
+    """Whether the session cookie was the credential."""
     action: Action | None = None
     path: ArtifactPath | None = None
     route: str | None = None

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from functools import lru_cache, partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api import problems
+from app.api import problems, ui
 from app.api.headers import DEFAULT_POLICY
 from app.api.visit import Visit, begin
 from app.logs import REQUEST_ID
@@ -24,13 +24,27 @@ PUBLIC = frozenset({"/health", "/ready"})
 Observer: TypeAlias = Callable[[Scope, Visit], None]
 
 
-def public_paths(static_prefix: str) -> frozenset[str]:
-    return PUBLIC | {static_prefix + path for path in PUBLIC}
+class PublicPaths(NamedTuple):
+    """What anybody may read."""
+
+    under_any_host: frozenset[str] = frozenset()
+    under_own_hosts: frozenset[str] = frozenset()
+    below: tuple[str, ...] = ()
+    """Under the server's own host names, too."""
+
+
+def public_paths(static_prefix: str, *, with_ui: bool) -> PublicPaths:
+    prefixes = {"", static_prefix}
+    health = frozenset(prefix + path for prefix in prefixes for path in PUBLIC)
+    if not with_ui:
+        return PublicPaths(health)
+    pages = frozenset(prefix + path for prefix in prefixes for path in ui.PATHS)
+    return PublicPaths(health, pages, tuple(prefix + ui.STATIC for prefix in prefixes))
 
 
 class Visits:
-    def __init__(self, app: ASGIApp, public: frozenset[str], observers: Sequence[Observer]) -> None:
-        """`public`: what anybody may read; `observers` are told of each visit when it is over."""
+    def __init__(self, app: ASGIApp, public: PublicPaths, observers: Sequence[Observer]) -> None:
+        """`observers` are told of each visit when it is over."""
         self._app = app
         self._public = public
         self._observers = observers
@@ -42,7 +56,11 @@ class Visits:
         visit = begin(scope, Headers(scope=scope).get("x-request-id"))
         REQUEST_ID.set(visit.request_id)  # for what is logged behind all layers, too
         path = scope["raw_path"].decode("latin-1")
-        visit.public = path in self._public and scope["method"] in {"GET", "HEAD"}
+        if scope["method"] in {"GET", "HEAD"}:
+            visit.any_host = path in self._public.under_any_host
+            visit.public = (
+                visit.any_host or path in self._public.under_own_hosts or path.startswith(self._public.below)
+            )
         inner = dict(scope)
         answered = _completing(send, visit, head=scope["method"] == "HEAD")
         try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.errors import Unauthenticated
+from app.errors import NotPermitted, Unauthenticated
 from app.identity.permissions import EVERYTHING, Permissions
 
 
@@ -38,5 +38,5 @@ class Credentials:
     """The token, from Bearer or from the password of Basic."""
     headers: Mapping[str, str | None]
     """Headers of trusted proxies, by lower-case name; None for one that is there more than once."""
-    fault: Unauthenticated | None = None
-    """Why the secret cannot be told, where there is something in its place."""
+    fault: Unauthenticated | NotPermitted | None = None
+    """Why the secret cannot be told or is not taken, where there is something in its place."""

@@ -8,120 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
+from typing import NamedTuple, Protocol, Self, TypeAlias
 
-from app.errors import ArtifactError, ArtifactIsDirectory, PreconditionFailed
+from app.errors import ArtifactError
 from app.paths import ArtifactPath
-
-ETags: TypeAlias = frozenset[str] | Literal["*"]
-"""Entity tags without their quotes, or "*" for any (RFC 9110, section 13.1.1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What is known of one artifact or directory without reading it.
-
-    A directory has neither size nor modification time nor ETag: it exists by what is in it.
-    """
-
-    path: ArtifactPath
-    is_dir: bool = False
-    size: int | None = None
-    """Bytes."""
-    modified: datetime | None = None
-    """In UTC, with its zone."""
-    etag: str | None = None
-    """A strong validator without quotes: other bytes have another one."""
-
-    def require_artifact(self) -> None:
-        """Raises `ArtifactIsDirectory` unless this is an artifact."""
-        if self.is_dir:
-            raise ArtifactIsDirectory(
-                f"The artifact path {str(self.path)!r} is a directory; list it, or name a file below it."
-            )
-
-
-class RangeNotSatisfiable(ArtifactError):
-    """The range holds no byte of the artifact, whose `entry` is carried along."""
-
-    def __init__(self, entry: Entry) -> None:
-        super().__init__(
-            f"The range lies outside {str(entry.path)!r}, which has {entry.size} bytes; "
-            "ask for bytes that it has, or send no Range."
-        )
-        self.entry = entry
-
-
-class Span(NamedTuple):
-    """The bytes from `start` up to and without `stop`."""
-
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, slots=True)
-class ByteRange:
-    """A range as it was asked for, before the size is known (RFC 9110, section 14.1.2).
-
-    `first` to `last` inclusive; without `last`, to the end; without `first`, the last `last` bytes.
-    """
-
-    first: int | None
-    last: int | None
-
-    def resolve(self, size: int) -> Span | None:
-        """The span within `size` bytes, or None if the range holds none of them."""
-        if self.first is None:
-            length = self.last or 0
-            span = Span(max(0, size - length), size)
-        else:
-            span = Span(self.first, size if self.last is None else min(self.last + 1, size))
-        return span if span.start < span.stop else None
-
-
-@dataclass(frozen=True, slots=True)
-class Precondition:
-    """What a request demands of the artifact that stands at its path (RFC 9110, section 13.1)."""
-
-    match: ETags | None = None
-    """If-Match: the artifact exists and its ETag is one of these."""
-    none_match: ETags | None = None
-    """If-None-Match: there is no artifact with one of these ETags; "*": none at all."""
-    unmodified_since: datetime | None = None
-
-    def require(self, path: ArtifactPath, current: Entry | None) -> None:
-        """Raises `PreconditionFailed` unless all of it holds for `current`, None if missing."""
-        if self.match is not None:
-            if current is None:
-                raise PreconditionFailed(f"There is no artifact {str(path)!r}, but If-Match demands one.")
-            if not matches(self.match, current):
-                raise PreconditionFailed(
-                    f"The artifact {str(path)!r} has another ETag than If-Match demands; "
-                    "read it again and decide anew."
-                )
-        elif self.unmodified_since is not None and modified_since(current, self.unmodified_since):
-            raise PreconditionFailed(
-                f"The artifact {str(path)!r} was modified since the time in If-Unmodified-Since."
-            )
-        if self.none_match is not None and current is not None and matches(self.none_match, current):
-            raise PreconditionFailed(
-                f"The artifact {str(path)!r} exists, and If-None-Match demands that it does not."
-            )
-
-
-def modified_since(entry: Entry | None, moment: datetime) -> bool:
-    """Whether there is an artifact that was modified after `moment`, in HTTP's whole seconds."""
-    return entry is not None and entry.modified is not None and entry.modified.replace(microsecond=0) > moment
-
-
-def matches(etags: ETags, entry: Entry) -> bool:
-    return etags == "*" or (entry.etag is not None and entry.etag in etags)
-
-
-UNCONDITIONAL = Precondition()
-
+from app.storage.entry import UNCONDITIONAL, Entry, Precondition
+from app.storage.ranges import ByteRange, Span
 
 Chunk: TypeAlias = bytes | bytearray
 """Some bytes of an artifact, which nobody changes any more."""
@@ -186,6 +78,69 @@ class Upload(Protocol):
         """Leaves nothing of the upload behind; does nothing after `commit` or another `abort`.
 
         Never raises: what cannot be removed now is left to `Storage.sweep`.
+        """
+        ...
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Published(NamedTuple):
+    """What became of one upload of a `Batch`."""
+
+    path: ArtifactPath
+    entry: Entry | None
+    """As `Upload.commit` gives it; None where it failed."""
+    created: bool
+    error: ArtifactError | None
+
+
+class Batch(Protocol):
+    """Uploads that stay invisible until all of them are complete, and appear together then.
+
+    Together means one right after the other: no storage makes many artifacts visible in one moment.
+    However many there are, each costs memory for its record alone, no descriptor, and one step of the
+    iterators: before the next step others may have the thread. Used by one thread at a time, not always
+    the same. Leaving the block aborts what was not published.
+    """
+
+    def create(
+        self,
+        path: ArtifactPath,
+        *,
+        size: int | None = None,
+        precondition: Precondition = UNCONDITIONAL,
+    ) -> Upload:
+        """As `Storage.create`, one at a time: an earlier one that is still open is aborted.
+
+        Its `commit` hands the bytes over, and nothing is visible after it. The storage may hold small ones
+        in a bounded memory of its own, and store others beside what comes next: what fails with them then
+        is raised by a later `commit`, by `judge`, or told by `publish`. The entry lacks the ETag where the
+        storage makes that later; `Published` has both, and tells whether the artifact is new. Raises
+        `ValueError` for a path that was committed before, and after `abort`.
+        """
+        ...
+
+    def judge(self) -> Iterator[None]:
+        """Raises, at its turn, what stands in the way of the first upload that could not be published now:
+        `PathConflict`, `PreconditionFailed`, or what has failed with its bytes. Changes nothing."""
+        ...
+
+    def publish(self) -> Iterator[Published]:
+        """Makes the committed uploads artifacts, in their order, and tells of each what came of it.
+
+        Nothing of one that failed is left, and the others are published all the same. When the last one
+        was told, all that succeeded survive a crash. One of which the storage cannot promise that is told
+        again, with the error, and the last word holds: if it is new it is taken away again, if it replaced
+        something it stays. Whoever stops early, and then calls `abort`, leaves the rest unpublished,
+        except for a few next ones where the storage works on several at once.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Leaves nothing behind of what was not published, and what was as safe as it can be made.
+
+        Never raises, as `Upload.abort`, and takes seconds at most: what is left then is swept.
         """
         ...
 
@@ -305,6 +260,10 @@ class Storage(Protocol):
         What can be refused early is: `PathConflict`, `PreconditionFailed`, `StorageFull`.
         The last writer wins, except where `precondition` says otherwise, without a race.
         """
+        ...
+
+    def batch(self) -> Batch:
+        """Begins to gather uploads that belong together. Abort it in the end, or leave its block."""
         ...
 
     def list(

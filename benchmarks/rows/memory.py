@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import httpx
 
 from benchmarks import names, rss
@@ -28,6 +30,16 @@ _PHASES = (
 )
 
 
+def idle(workers: Sequence[int], warm_up: Callable[[httpx.Client], None]) -> int:
+    """The most bytes that one of the workers has in memory when each has loaded what `warm_up` asks for."""
+    assert len(workers) == WORKERS, "the one that keeps them running needs little, whatever they need"
+    # Which worker answers is up to the kernel, anew for each connection.
+    with httpx.Client(limits=httpx.Limits(max_keepalive_connections=0)) as client:
+        for _ in range(_WARMING):
+            warm_up(client)
+    return max(map(rss.resident, workers))
+
+
 class _Measurement:
     """Phases against one server, all compared with what it had in memory before the first."""
 
@@ -35,19 +47,13 @@ class _Measurement:
         self._stage = stage
         self._peer = peer
         self._workers = rss.workers(peer.process)
-        assert len(self._workers) == WORKERS, (
-            "the one that keeps them running needs little, whatever they need"
-        )
-        self._warm_up()
-        self._idle = max(map(rss.resident, self._workers))
+        self._idle = idle(self._workers, self._warm_up)
 
-    def _warm_up(self) -> None:
-        """Lets each worker load what the first requests load; which one answers is up to the kernel."""
+    def _warm_up(self, client: httpx.Client) -> None:
         url = self._peer.url("warm-up")
-        for _ in range(_WARMING):
-            httpx.put(url, content=b"1").raise_for_status()
-            httpx.get(url).raise_for_status()
-            httpx.delete(url).raise_for_status()
+        client.put(url, content=b"1").raise_for_status()
+        client.get(url).raise_for_status()
+        client.delete(url).raise_for_status()
 
     def large(self, size: int, uploads: Figure, downloads: Figure, both: Figure) -> None:
         self._stage.root.store("large", size, 0)

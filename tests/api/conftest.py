@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from app.api.threads import StorageThreads
+from tests.support.cookies import no_cookies
 from tests.support.interposer import interposing
 from tests.support.object_store import ObjectStore
 from tests.support.presigning import EXTRA, REDIRECT_ABOVE, Begin, ContentOf, Left, Multipart, Place
@@ -32,7 +33,8 @@ def base(request: pytest.FixtureRequest, server: Server, folder: str) -> str:
 @pytest.fixture(scope="session")
 def stranger() -> Iterator[httpx.Client]:
     """A client with an address that a server with default settings does not trust."""
-    with httpx.Client(timeout=60, transport=httpx.HTTPTransport(local_address="127.0.0.2")) as opened:
+    transport = httpx.HTTPTransport(local_address="127.0.0.2")
+    with httpx.Client(timeout=60, transport=transport, cookies=no_cookies()) as opened:
         yield opened
 
 

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from app.api.conditions import http_date, is_not_modified, precondition, range_holds, write_precondition
 from app.errors import InvalidRequest, PreconditionFailed
 from app.paths import ArtifactPath
-from app.storage.base import Entry
+from app.storage.entry import Entry
 from tests.support.headers import headers
 
 PATH = ArtifactPath.parse("models/a.bin")

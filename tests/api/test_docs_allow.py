@@ -9,7 +9,10 @@ from tests.support.guarded import told
 from tests.support.server import Server
 
 ALLOWED = "GET, HEAD, OPTIONS"
-PATHS = ("/docs", "/docs/static/swagger-ui.css", "/docs/static/none", "/docs/static/", "/openapi.json")
+PATHS = (
+    *("/docs", "/docs/static/swagger-ui.css", "/docs/static/none", "/docs/static/", "/openapi.json"),
+    *("/", "/ui", "/ui/", "/ui/static/favicon.svg", "/ui/static/none", "/v1/login"),
+)
 OTHERS = ("PUT", "POST", "DELETE", "PATCH", "TRACE", "PROPFIND")
 
 
@@ -31,7 +34,9 @@ def test_options_tells_them(server: Server, client: httpx.Client, path: str) -> 
     assert (options.status_code, options.headers["allow"], options.content) == (204, ALLOWED, b"")
 
 
-@pytest.mark.parametrize("path", ["/docs", "/docs/static/swagger-ui.css", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/docs", "/docs/static/swagger-ui.css", "/openapi.json", "/ui", "/ui/static/favicon.svg"]
+)
 def test_head_is_get_without_the_body(server: Server, client: httpx.Client, path: str) -> None:
     got, headed = client.get(server.url + path), client.head(server.url + path)
     assert (got.status_code, headed.status_code, headed.content) == (200, 200, b"")
@@ -52,6 +57,17 @@ def test_head_is_get_without_the_body(server: Server, client: httpx.Client, path
         "/docs/static/%2fetc/passwd",
         "/docs/static//etc/passwd",
         "/docs/none",
+        "/ui//",
+        "/ui/none",
+        "/ui/page.html",
+        "/ui/static",
+        "/ui/static/",
+        "/ui/static/none",
+        "/ui/static/../page.html",
+        "/ui/static/%2e%2e/page.html",
+        "/ui/static/..%2fpage.html",
+        "/ui/static//favicon.svg",
+        "/ui/static/%66avicon.svg",
     ],
 )
 def test_there_is_nothing_else_below_them(server: Server, client: httpx.Client, path: str) -> None:

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.forwarded import Forwarded
 from app.api.hosts import ANY_ADDRESS, Hosts
-from app.api.visits import PUBLIC, Visits
+from app.api.visits import Visits, public_paths
 from tests.support.access import bearer, token_stanza
 from tests.support.access_log import complete_log
 from tests.support.guarded import DENIED, audited, guarded, told
@@ -39,7 +39,7 @@ def asked(
 ) -> int:
     """The status with which a server of these host names answers."""
     hosts = Hosts(inner, allowed or [], lambda: allowed is not None, list(origins))
-    layers = Forwarded(Visits(hosts, PUBLIC, []), "127.0.0.1")
+    layers = Forwarded(Visits(hosts, public_paths("", with_ui=True), []), "127.0.0.1")
     statuses: list[int] = []
 
     async def send(message: Message) -> None:
@@ -117,6 +117,11 @@ class TestNames:
     def test_others_are_not(self, allowed: list[str], host: str) -> None:
         assert asked(allowed, ("Host", host)) == 421
         assert asked(allowed, ("Host", host), path="/health") == 200
+
+    @pytest.mark.parametrize("path", ["/", "/ui", "/ui/", "/ui/static/app.js"])
+    def test_the_page_is_public_under_the_servers_own_names_alone(self, path: str) -> None:
+        assert asked(["ml.example.com"], ("Host", "ml.example.com"), path=path) == 200
+        assert asked(["ml.example.com"], ("Host", "evil.test"), path=path) == 421
 
     def test_without_a_host_there_is_no_name_to_trust(self) -> None:
         assert asked(["localhost"]) == 421

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.api.conditions import wanted_range
-from app.storage.base import ByteRange
+from app.storage.ranges import ByteRange
 from tests.support.headers import headers
 
 GOOGOL = 10**49  # 50 digits

@@ -25,7 +25,8 @@ from app.api.threads import StorageThreads
 from app.api.transfer import BATCH_BYTES, receive
 from app.errors import ArtifactError, DigestMismatch, StorageFull, UploadInterrupted
 from app.paths import ArtifactPath
-from app.storage.base import Entry, Storage
+from app.storage.base import Storage
+from app.storage.entry import Entry
 from tests.support.event_loop import A_MOMENT, run, until
 from tests.support.gate import Gate
 from tests.support.unlimited import UNHURRIED, unlimited

@@ -20,7 +20,8 @@ from app.api.transfer import BATCH_BYTES, admitted
 from app.budget import Budget
 from app.errors import ServerBusy
 from app.paths import ArtifactPath
-from app.storage.base import Entry, Storage
+from app.storage.base import Storage
+from app.storage.entry import Entry
 from tests.support.event_loop import A_MOMENT, run, until
 from tests.support.unlimited import unlimited
 from tests.support.visits import of_anybody

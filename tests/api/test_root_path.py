@@ -112,7 +112,7 @@ def test_the_access_log_has_the_target_as_it_came(
     assert f'"GET {prefix}/v1/artifacts/{folder} HTTP/1.1" 404' in complete_log(shown)
 
 
-def test_of_what_is_below_the_static_prefix_only_the_health_is_public(
+def test_of_what_is_below_the_static_prefix_only_the_health_and_the_page_are_public(
     client: httpx.Client, tmp_path: Path
 ) -> None:
     _, somebody = token_stanza("somebody", "all:")
@@ -120,5 +120,7 @@ def test_of_what_is_below_the_static_prefix_only_the_health_is_public(
         url = server.url.removesuffix("/ml")
         for target in ("/ml/health", "/health"):
             assert client.get(url + target).text == "OK", target
-        for target in ("/ml/version", "/ml/ml/health", "/ml//health", "/ml/health/", "/ml", "/ml/"):
+        for target in ("/ml/ui", "/ui"):
+            assert client.get(url + target).headers["content-type"].startswith("text/html"), target
+        for target in ("/ml/version", "/ml/ml/health", "/ml//health", "/ml/health/", "/ml", "/ml/ui/x"):
             assert told(client.get(url + target)) == UNKNOWN, target

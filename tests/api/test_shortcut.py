@@ -20,12 +20,13 @@ from app import config
 from app.api.shortcut import Shortcut
 from app.api.visit import Visit
 from app.main import create_app, open_storage
-from tests.support.route_table import FILES, TABLE
+from tests.support.route_table import DIRECT, FILES, STORED, TABLE
 
-TEMPLATES = [template for template in TABLE if template.endswith("/{path:path}")]
+TEMPLATES = [template for template in [*STORED, *DIRECT] if template.endswith("/{path:path}")]
 METHODS = ["GET", "HEAD", "PUT", "DELETE", "POST", "PATCH", "OPTIONS", "TRACE", "get", "BREW"]
 NAMES = [
     *("a", "d/a", "d/new", "new", "d", "none", "a/x", "a?path=d", "a%3Fx", "d%2Fa", "a%20b", "%C3%A9"),
+    *("a?view=frame", "a?view=x"),
     *("", "/", "d/", "d//", "none/", "a%2F", "d/%2F", "/a", "d//a", "..", "../a", "./a", "%2e%2e/a", "."),
     *("%", "%zz", "%ff", "%00", "a%0Ab", "a;b", "a\\b", "a%25", "\xe9", "*", ".artifact-proxy/staging/x"),
 ]

@@ -41,7 +41,7 @@ def test_the_documentation_page_loads_nothing_from_elsewhere(server: Server, cli
 
 
 @pytest.mark.parametrize(
-    "path", ["/nope", "/", "/get-artifact?run_id=x&path=y", "/api/2.0/mlflow/artifacts/list?run_id=x", "/v1"]
+    "path", ["/nope", "//", "/get-artifact?run_id=x&path=y", "/api/2.0/mlflow/artifacts/list?run_id=x", "/v1"]
 )
 def test_a_route_that_is_not_there_says_what_this_server_is(
     server: Server, client: httpx.Client, path: str
@@ -57,7 +57,7 @@ def test_a_route_that_is_not_there_says_what_this_server_is(
     ("path", "allowed"),
     [
         ("/v1/artifacts/a", "GET, HEAD, PUT, DELETE, OPTIONS"),
-        ("/v1/artifacts/d/", "GET, HEAD, PUT, DELETE, OPTIONS"),
+        ("/v1/artifacts/d/", "GET, HEAD, PUT, POST, DELETE, OPTIONS"),
         ("/api/2.0/mlflow-artifacts/artifacts", "GET, HEAD, OPTIONS"),
         ("/api/2.0/mlflow-artifacts/artifacts/a", "GET, HEAD, PUT, DELETE, OPTIONS"),
         ("/api/2.0/mlflow-artifacts/mpu/create/a", "POST, OPTIONS"),

@@ -16,7 +16,7 @@ from app import config
 from app.api.records import shown_query
 from app.main import create_app, open_storage
 from app.paths import ArtifactPath
-from app.storage.base import Entry
+from app.storage.entry import Entry
 from tests.support.access import bearer, token_stanza
 from tests.support.guarded import audited, guarded, told
 from tests.support.raw import Answer, exchange, head

@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.hosts import Hosts
 from app.api.visit import visit_of
-from app.api.visits import Visits
+from app.api.visits import PublicPaths, Visits
 
 RELEASED = ["memory", "place", "thread"]
 """What is taken, in that order."""
@@ -53,7 +53,7 @@ class Ending:
             if message["type"] == "http.response.start":
                 self.answers.append(message["status"])
 
-        observed = Visits(app, frozenset(), [self.step(name) for name in OBSERVERS])
+        observed = Visits(app, PublicPaths(), [self.step(name) for name in OBSERVERS])
         asyncio.run(asked(observed, send))
 
 
@@ -125,7 +125,7 @@ def test_the_date_of_an_answer_is_that_of_its_second(monkeypatch: pytest.MonkeyP
     seconds = [1e9, 1e9 + 0.999, 1e9 + 1, 1e9 + 86_400, 1e9]
     for now in seconds:
         monkeypatch.setattr("time.time", lambda now=now: now)
-        asyncio.run(asked(Visits(app, frozenset(), []), send))
+        asyncio.run(asked(Visits(app, PublicPaths(), []), send))
     found = [parsedate_to_datetime(date) for date in dates]
     assert found == [datetime.fromtimestamp(int(now), UTC) for now in seconds]
     assert dates[0] == "Sun, 09 Sep 2001 01:46:40 GMT"
@@ -156,4 +156,4 @@ def test_one_host_is_never_taken_for_another_though_it_was_judged_before() -> No
 
 
 async def visited(hosts: Hosts, send: Send, host: str) -> None:
-    await asked(Visits(hosts, frozenset(), []), send, host=host)
+    await asked(Visits(hosts, PublicPaths(), []), send, host=host)

@@ -15,7 +15,7 @@ import pytest
 from benchmarks import command, load, results
 from benchmarks.command import SHARED_MEMORY
 from benchmarks.content import WrongTransfer
-from benchmarks.names import ARTIFACT_PROXY, NGINX, TIME, Figures
+from benchmarks.names import ARCHIVES, ARTIFACT_PROXY, NGINX, TIME, Figures
 from benchmarks.rows import ROWS
 from benchmarks.stage import Row, Stage
 
@@ -48,6 +48,25 @@ def test_a_rehearsal_measures_right_transfers_and_leaves_nothing(
     assert "ranges of 1 MiB" in table
     assert {file.name for file in tmp_path.glob("*.svg")} == {"ranges.svg", "growth-size.svg"}
     assert made_on_tmpfs() <= before
+
+
+def test_a_rehearsal_moves_archives_of_both_kinds_both_ways(tmp_path: Path) -> None:
+    rows = [name for name in ROWS if name.startswith("archive-")]
+    done = subprocess.run(
+        [*BENCHMARKS, *rows, "--output", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    measured = {result.row: result for result in results.load(tmp_path / "results.json")}
+    assert list(measured) == rows
+    for name, result in measured.items():
+        assert result.wrong == []
+        for figures in ARCHIVES.values():
+            wanted = {figures.artifacts if name.endswith("-many") else figures.speed}
+            if name.startswith("archive-get-"):
+                wanted.add(figures.first_byte)
+            found = {series.figure: series.median for series in result.series}
+            assert all(found[figure.name] > 0 for figure in wanted)
+            assert figures.peak.name in found
 
 
 def row(measure: Callable[[Stage], None], room: int = 0) -> Row:

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import results, table
 from benchmarks.command import places
+from benchmarks.names import ARCHIVES, ARTIFACT_PROXY, ArchiveKind, Figure
 from benchmarks.rows import ROWS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -35,6 +36,28 @@ def test_the_tables_are_those_of_the_results(measured: list[results.Result], tex
     assert (PUBLISHED / "table.md").read_text() == table.markdown(measured)
     assert table.short(measured) in text
     assert "not measured" not in table.short(measured)
+
+
+@pytest.mark.parametrize("method", ["get", "put"])
+@pytest.mark.parametrize("kind", list(ARCHIVES))
+def test_the_figures_of_archives_are_those_of_the_results(
+    kind: ArchiveKind, method: str, measured: list[results.Result], text: str
+) -> None:
+    rows = {result.row: result for result in measured}
+    figures = ARCHIVES[kind]
+
+    def of(size: str, figure: Figure) -> str:
+        series = rows[f"archive-{method}-{size}"].find(figure.name, ARTIFACT_PROXY)
+        assert series is not None
+        return f"{table.number(series.median)} {figure.unit.removesuffix(' above idle')}"
+
+    speeds = (
+        f"{of('many', figures.artifacts).removesuffix(' 1/s')} artifacts a second",
+        of("large", figures.speed),
+    )
+    waits = f"{of('many', figures.first_byte)}, {of('large', figures.first_byte)} " if method == "get" else ""
+    peaks = f"{of('many', figures.peak)}, {of('large', figures.peak)}"
+    assert f"| {method.upper()}, {kind} | {' | '.join(speeds)} | {waits}| {peaks} |" in text
 
 
 def test_each_target_that_is_not_met_is_explained(measured: list[results.Result], text: str) -> None:

@@ -12,6 +12,7 @@ from app import __version__
 from tests.support.dockerfile import ROOT, Instruction, Stage, build_context, stages
 from tests.support.programs import installed
 
+PACKAGES = ["app", "artifact_proxy"]
 PLAIN_FILES = {"pyproject.toml", "README.md", "LICENSE", "requirements.lock", "requirements-build.lock"}
 
 
@@ -41,14 +42,18 @@ def test_hadolint_finds_nothing_and_is_told_to_overlook_nothing(tmp_path: Path) 
 class TestBuildContext:
     def test_has_just_what_is_copied(self, build: Stage) -> None:
         sources = {word for copy in build.all("COPY") for word in copy.words[:-1]}
-        assert sources == PLAIN_FILES | {"app"}
-        context = build_context()
-        assert {file for file in context if not file.startswith("app/")} == PLAIN_FILES
-        code = {str(file.relative_to(ROOT)) for file in (ROOT / "app").rglob("*.py")}
-        assert {file for file in context if file.startswith("app/")} == code
+        assert sources == PLAIN_FILES | set(PACKAGES)
+        context = {file for file in build_context() if file.split("/")[0] not in PACKAGES}
+        assert context == PLAIN_FILES
+
+    @pytest.mark.parametrize("package", PACKAGES)
+    def test_has_all_files_of_a_package(self, package: str) -> None:
+        found = [file for file in (ROOT / package).rglob("*") if file.is_file()]
+        kept = {str(file.relative_to(ROOT)) for file in found if "__pycache__" not in file.parts}
+        assert {file for file in build_context() if file.startswith(f"{package}/")} == kept
 
     def test_leaves_out_secrets_histories_and_leftovers(self, tmp_path: Path) -> None:
-        kept = ["app/main.py", "app/storage/base.py", "pyproject.toml"]
+        kept = ["app/main.py", "app/storage/base.py", "artifact_proxy/py.typed", "pyproject.toml"]
         left_out = [
             ".env",
             ".git/config",

@@ -62,14 +62,20 @@ class TestEnvironment:
         )
         assert made.stdout == f"artifact-proxy {__version__}\n"
         found = subprocess.run(
-            [image.environment / "bin" / "python", "-c", "import app; print(app.__file__)"],
+            [
+                image.environment / "bin" / "python",
+                "-c",
+                "import app, artifact_proxy; print(app.__file__); print(artifact_proxy.__file__)",
+            ],
             cwd="/",
             env=image.variables,
             capture_output=True,
             text=True,
             check=True,
         )
-        assert Path(found.stdout.strip()).is_relative_to(image.environment)
+        places = [Path(line) for line in found.stdout.splitlines()]
+        assert [place.parent.name for place in places] == ["app", "artifact_proxy"]
+        assert all(place.is_relative_to(image.environment) for place in places)
 
 
 @dataclass

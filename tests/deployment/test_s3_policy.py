@@ -118,11 +118,11 @@ def allowed(locked: LockedStore, tmp_path_factory: pytest.TempPathFactory) -> It
         yield server
 
 
-def test_the_policy_names_just_the_actions_that_the_readme_names() -> None:
+def test_the_policy_names_just_the_actions_that_the_documents_name() -> None:
     granted = {action for statement in POLICY["Statement"] for action in statement["Action"]}
     assert granted == set(STEPS)
-    readme = (ROOT / "README.md").read_text()
-    (sentence,) = [part for part in readme.split("\n\n") if "The permissions are" in part]
+    storage = (ROOT / "docs" / "storage.md").read_text()
+    (sentence,) = [part for part in storage.split("\n\n") if "The permissions are" in part]
     assert granted == {word.strip("`,.") for word in sentence.split() if word.startswith("`s3:")}
     assert all(statement["Effect"] == "Allow" for statement in POLICY["Statement"])
 

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,7 @@ from tests.e2e.conftest import Proxy
 from tests.support.access_log import logged
 from tests.support.compose import MINIO, project
 from tests.support.mlflow_server import running_tracking_server
+from tests.support.object_store import ObjectStore
 from tests.support.ports import free_ports
 from tests.support.programs import installed
 from tests.support.quick_starts import (
@@ -83,6 +85,40 @@ def test_with_pip(checkout: Path, client: httpx.Client) -> None:
         answer = client.get(url)
         assert (answer.status_code, answer.content) == (200, b"model")
     assert (checkout / "artifacts" / "models" / "a.bin").read_bytes() == b"model"
+
+
+def test_with_make(checkout: Path, client: httpx.Client) -> None:
+    """`make test`, which sets itself up in the same way, is what runs this."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert commands("README.md", "make run ").splitlines()[0].split("#")[0].strip() == "make run"
+    (with_port,) = re.findall(r"`(make run ARGS='--port \d+')`", readme)
+    (port,) = free_ports(1)
+    with staying(re.sub(r"\d+", str(port), with_port), checkout, terminal(), SERVES):
+        url = f"http://127.0.0.1:{port}/v1/artifacts/a.bin"
+        assert client.put(url, content=b"model").status_code == 201
+    assert (checkout / "artifacts" / "a.bin").read_bytes() == b"model"
+
+
+def test_with_a_root_in_s3(
+    object_store: ObjectStore, bucket: str, client: httpx.Client, tmp_path: Path
+) -> None:
+    script = commands("README.md", "export AWS_ACCESS_KEY_ID=")
+    given = {
+        "AWS_ACCESS_KEY_ID=...": f"AWS_ACCESS_KEY_ID={object_store.access_key}",
+        "AWS_SECRET_ACCESS_KEY=...": f"AWS_SECRET_ACCESS_KEY={object_store.secret_key}",
+        "eu-central-1": object_store.region,
+        "http://minio:9000": object_store.url,
+        "s3://bucket/path": f"s3://{bucket}/path",
+    }
+    (port,) = free_ports(1)
+    for shown, own in given.items():
+        assert shown in script
+        script = script.replace(shown, own)
+    with staying(script, place(tmp_path, "anywhere"), terminal(ARTIFACT_PROXY_PORT=str(port)), SERVES):
+        url = f"http://127.0.0.1:{port}/v1/artifacts/a.bin"
+        assert client.put(url, content=b"model").status_code == 201
+    with closing(object_store.client()) as direct:
+        assert direct.get_object(Bucket=bucket, Key="path/a.bin")["Body"].read() == b"model"
 
 
 def test_with_docker_compose() -> None:
@@ -154,7 +190,7 @@ def test_with_a_new_tracking_server(
 
         client.delete_run(run_id)
         assert kept.read_text() == "logged"
-        collect = with_others(commands("README.md", "mlflow gc "), {"5000": tracking_port})
+        collect = with_others(commands("docs/mlflow.md", "mlflow gc "), {"5000": tracking_port})
         run(collect, runs, terminal())
         assert not kept.exists()
         with pytest.raises(MlflowException, match="not found"):
@@ -168,8 +204,8 @@ def test_with_a_tracking_server_that_has_served_the_artifacts_itself(
 
     (port,) = free_ports(1)
     destination = tmp_path / "destination"
-    first = commands("README.md", "export NGINX_LISTEN=5000 ")
-    second = commands("README.md", "scripts/nginx-conf nginx-migration.conf ")
+    first = commands("docs/mlflow.md", "export NGINX_LISTEN=5000 ")
+    second = commands("docs/mlflow.md", "scripts/nginx-conf nginx-migration.conf ")
     nginx_conf = {"/etc/nginx/nginx.conf": host.configuration}
 
     with running_tracking_server(tmp_path / "old", artifacts_destination=str(destination)) as old:

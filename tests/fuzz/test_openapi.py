@@ -40,6 +40,6 @@ def test_the_server_does_what_the_document_says(known: Known, tmp_path: Path, lo
         text=True,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "30 selected / 30 total" in ran.stdout
+    assert "38 selected / 38 total" in ran.stdout
     assert known.token not in known.server.log()
     assert "Traceback" not in known.server.log()

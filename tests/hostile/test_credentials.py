@@ -38,14 +38,15 @@ def encoded(data: bytes) -> str:
 
 
 def assert_nobody(stranger: Asker, *headers: str) -> None:
-    """401 with both challenges, for reading and writing."""
+    """401 with both challenges, for reading and writing; with one where a foreign page has it asked."""
+    challenges = 1 if "Sec-Fetch-Site: cross-site" in headers else 2
     for request in (
         stranger.head("GET", NATIVE, *headers, "Connection: close"),
         stranger.head("PUT", f"{NATIVE}a", *headers, "Content-Length: 1", "Connection: close") + b"x",
     ):
         received = stranger.all_of(request)
         assert received.startswith(b"HTTP/1.1 401 "), (headers, received)
-        assert received.lower().count(b"\r\nwww-authenticate: ") == 2, headers
+        assert received.lower().count(b"\r\nwww-authenticate: ") == challenges, headers
         assert b'"error_code":"UNAUTHENTICATED"' in received, headers
 
 
@@ -74,6 +75,7 @@ def test_34_what_is_no_credential(stranger: Asker, guarded: Guarded) -> None:
         [f"X-Authorization: Bearer {token}"],
         [f"Proxy-Authorization: Bearer {token}"],
         [f"Cookie: token={token}"],
+        [f"Cookie: artifact-proxy-session={token}", "Sec-Fetch-Site: cross-site"],
         ["Authorization: Bearer " + "x" * 65536],
         ["Authorization: Basic " + encoded(b"user:" + b"x" * 48_000)],
         ["Authorization: Bearer apx_" + "A" * 43],
@@ -208,7 +210,10 @@ class Served(NamedTuple):
     watched: Server | Place
 
 
-@pytest.fixture(params=[{}, {"presign": True}, VARIED], ids=["by default", "presigning", "varied"])
+@pytest.fixture(
+    params=[{}, {"presign": True}, VARIED, {"ui": False}],
+    ids=["by default", "presigning", "varied", "without the page"],
+)
 def served(
     request: pytest.FixtureRequest,
     guarded: Guarded,
@@ -229,7 +234,10 @@ def served(
         return
     flags = ["--access-file", str(access_file(tmp_path, token_stanza("somebody", "all:")[1]))]
     for field, wanted in given.items():
-        flags += [config.flag_name(field), *([] if wanted is True else [str(wanted)])]
+        flag = config.flag_name(field)
+        flags += (
+            [flag] if wanted is True else ["--no-" + flag[2:]] if wanted is False else [flag, str(wanted)]
+        )
     with running(root, *flags, environment=place.environment, log_file=tmp_path / "log") as server:
         yield Served(settings, server, place if "presign" in given else server)
 
@@ -260,7 +268,8 @@ def test_38_every_route_and_method_needs_a_credential(served: Served) -> None:
                     end = ["Connection: close"] if method == "HEAD" else []
                     if stranger.ask(method, path, *end).status != 401:
                         answered.add((method, path))
-    public = {prefix + path for prefix in ("", settings.static_prefix) for path in ("/health", "/ready")}
+    paths = ["/health", "/ready", *(["/", "/ui", "/ui/", "/ui/static/path"] if settings.ui else [])]
+    public = {prefix + path for prefix in ("", settings.static_prefix) for path in paths}
     assert answered == {(method, path) for method in ("GET", "HEAD") for path in public}
 
 

@@ -71,7 +71,7 @@ DISPOSITIONS = {
     "%C3%A9": "filename=\"_\"; filename*=UTF-8''%C3%A9",
     "%E2%80%AEgpj.exe": "filename=\"_gpj.exe\"; filename*=UTF-8''%E2%80%AEgpj.exe",
     "a%20b": 'filename="a b"',
-    "%2525": "filename=%25",
+    "%2525": "filename=\"%25\"; filename*=UTF-8''%2525",
     "a'b": "filename=a'b",
 }
 

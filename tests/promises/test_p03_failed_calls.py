@@ -79,7 +79,7 @@ def test_p03_an_upload_that_failed_leaves_no_artifact_and_the_old_one_as_it_was(
     def is_right(upload: Upload) -> bool:
         if upload.said == ACKNOWLEDGED:
             return upload.found() == upload.after()
-        if upload.kind is REPLACEMENT and upload.is_in_place():
+        if upload.kind is REPLACEMENT and upload.placed():
             return upload.found() == upload.after()  # the old one cannot be brought back
         return upload.found() == upload.before() and not (upload.root / "new").exists()
 

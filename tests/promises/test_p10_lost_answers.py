@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from app.errors import PreconditionFailed, StorageError, StorageUnreachable
-from app.storage.base import Precondition
+from app.storage.entry import Precondition
 from tests.support.artifacts import get, path, put
 from tests.support.interposer_actions import (
     Action,

@@ -76,16 +76,15 @@ def test_p13_every_byte_that_goes_to_the_store_is_covered_by_a_digest(front: Fro
 
 
 @pytest.fixture
-def checked(
-    second_store: ObjectStore, second_bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Chain]:
+def checked(second_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
     """A store that keeps checksums, which are switched on."""
     for name, value in CHECKSUMS.items():
         monkeypatch.setenv(name, value)
-    with chained(second_store, second_bucket) as opened:
+    bucket = second_store.make_bucket()
+    with chained(second_store, bucket) as opened:
         put(opened.storage, "a", DATA)
         yield opened
-        opened.storage.delete(path("a"))
+    second_store.remove_bucket(bucket)
 
 
 @pytest.mark.parametrize("offset", [0, MIB + 5, len(DATA) - 1])

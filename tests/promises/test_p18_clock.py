@@ -14,9 +14,8 @@ import pytest
 
 from tests.support.artifacts import path
 from tests.support.clock import YEAR, Clock, libfaketime
-from tests.support.object_store import ObjectStore
 from tests.support.raw import connection, head, read_answer
-from tests.support.s3_chain import PART, PREFIX, chained
+from tests.support.s3_chain import PART, PREFIX, Chain
 from tests.support.server import Server, running
 from tests.support.waiting import wait_until
 
@@ -172,17 +171,17 @@ def test_p18_a_server_that_drains_waits_for_transfers_and_not_for_ever(clock: Cl
 
 
 def test_p18_with_s3_an_upload_is_as_old_as_the_store_says(
-    clock: Clock, second_store: ObjectStore, second_bucket: str, client: httpx.Client, tmp_path: Path
+    clock: Clock, second_chain: Chain, client: httpx.Client, tmp_path: Path
 ) -> None:
     """A server whose clock is wrong sweeps. moto takes its requests, which most stores would refuse."""
     data = b"x" * (2 * PART + 1)
+    chain = second_chain
     with (
-        chained(second_store, second_bucket) as chain,
         running(
-            f"s3://{second_bucket}/{PREFIX}",
+            f"s3://{chain.bucket}/{PREFIX}",
             "--sweep-interval",
             "0.1",
-            environment=second_store.environment(chain.interposer.url) | clock.environment(),
+            environment=chain.store.environment(chain.interposer.url) | clock.environment(),
             log_file=tmp_path / "log",
         ) as server,
         chain.storage.create(path("a"), size=len(data)) as upload,

@@ -15,7 +15,6 @@ from app.storage.base import Storage
 from app.storage.local import LocalSettings, LocalStorage, open_storage
 from app.storage.observed import ObservedStorage
 from app.storage.s3 import S3Settings
-from app.storage.s3.storage import S3Storage
 from tests.support.interposer import Interposer, interposing
 from tests.support.object_store import ObjectStore
 from tests.support.s3_credentials import KEYS
@@ -34,6 +33,10 @@ class Store(ABC):
     @abstractmethod
     def leftovers(self) -> list[str]:
         """What unfinished uploads have put into the store."""
+
+    @abstractmethod
+    def another(self) -> Storage:
+        """Another server's storage over the same root."""
 
     @abstractmethod
     def put_foreign(self) -> set[str]:
@@ -60,6 +63,9 @@ class LocalStore(Store):
         staging = self.root / ".artifact-proxy" / "staging"
         return [path.name for path in staging.iterdir()] if staging.exists() else []
 
+    def another(self) -> Storage:
+        return opened(self.root)
+
     def put_foreign(self) -> set[str]:
         directory = self.root / "foreign"
         directory.mkdir()
@@ -79,9 +85,8 @@ class S3Store(Store):
         self.object_store = object_store
         self.bucket = bucket
         self.client = object_store.client()
-        self.storage: S3Storage = s3.open_storage(
-            f"s3://{bucket}/some/root", S3Settings.model_validate(SMALL | settings), read_only=False
-        )
+        self._settings = S3Settings.model_validate(SMALL | settings)
+        self.storage: Storage = self.another()
 
     def raw(self) -> dict[str, bytes]:
         return {
@@ -94,6 +99,9 @@ class S3Store(Store):
         uploads = self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
         own = [key for key in self._keys() if key.startswith(".artifact-proxy")]
         return [upload["Key"] for upload in uploads] + own
+
+    def another(self) -> Storage:
+        return s3.open_storage(f"s3://{self.bucket}/some/root", self._settings, read_only=False)
 
     def put_foreign(self) -> set[str]:
         names = {"line\nbreak", "back\\..\\slash", ".artifact-proxy-mine", ".."}
@@ -115,11 +123,15 @@ SMALL = {"s3_part_size": 5 * 1024 * 1024, "s3_upload_memory": 1024 * 1024 * 1024
 
 LARGE = bytes(range(256)) * 4096 * 5  # 5 MiB: several chunks
 
+_JOINED = "moto judges no condition where parts are put together"
 LIMITS = {
     "s3-second": {
         "test_a_replacement_of_one_version_never_outlives_the_deletion_of_its_tree": (
             "moto judges If-Match and then stores, so that a deletion may come between the two"
         ),
+        "test_create_only_holds_when_it_is_published": _JOINED,
+        "test_of_one_version_holds_when_it_is_published": _JOINED,
+        "test_of_many_batches_that_create_one_artifact_exactly_one_succeeds": _JOINED,
     }
 }
 """What a store under test cannot do, by test, and why: no backend could make up for it."""

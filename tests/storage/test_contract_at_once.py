@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 
 from app.paths import ArtifactPath
-from app.storage.base import ByteRange, Download
+from app.storage.base import Download
+from app.storage.ranges import ByteRange
 from tests.storage.conftest import LARGE, LocalStore, Store
 from tests.support.artifacts import path, put
 

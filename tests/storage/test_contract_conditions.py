@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.errors import PathConflict, PreconditionFailed
-from app.storage.base import Precondition
+from app.storage.entry import Precondition
 from tests.storage.conftest import Store
 from tests.support.artifacts import path, put
 

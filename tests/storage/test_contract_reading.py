@@ -6,7 +6,8 @@ import pytest
 
 from app.errors import ArtifactIsDirectory, ArtifactNotFound
 from app.paths import ArtifactPath
-from app.storage.base import ByteRange, Entry, RangeNotSatisfiable, Span
+from app.storage.entry import Entry
+from app.storage.ranges import ByteRange, RangeNotSatisfiable, Span
 from tests.storage.conftest import LARGE, LocalStore, Store
 from tests.support.artifacts import get, names, path, paths, put
 

@@ -18,11 +18,11 @@ import pytest
 
 from app.errors import StorageError
 from app.paths import ArtifactPath
-from app.storage.base import ByteRange
 from app.storage.local import LocalStorage
 from app.storage.local.cached import CachedFiles, _read_cached
 from app.storage.local.download import CHUNK_BYTES
 from app.storage.local.tree import Tree
+from app.storage.ranges import ByteRange
 from tests.storage.conftest import opened
 from tests.support.artifacts import path, put
 

@@ -6,7 +6,7 @@ That it keeps the contract is shown where the others do, in tests/storage/test_c
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
@@ -16,20 +16,12 @@ import pytest
 
 from app.errors import ArtifactNotFound, PathConflict, StorageFull, UploadNotFound
 from app.paths import ArtifactPath
-from app.storage import base
-from app.storage.base import (
-    DirectTransfers,
-    Download,
-    Entry,
-    MultipartUpload,
-    RangeNotSatisfiable,
-    Storage,
-    Upload,
-    UploadedPart,
-)
+from app.storage.base import Batch, DirectTransfers, Download, MultipartUpload, Storage, Upload, UploadedPart
+from app.storage.entry import Entry
 from app.storage.observed import ObservedStorage
+from app.storage.ranges import ByteRange, RangeNotSatisfiable
 from tests.storage.conftest import opened
-from tests.support.artifacts import get, names, path, put
+from tests.support.artifacts import get, names, path, put, stage
 from tests.support.scraping import here
 
 CALLS = "artifact_proxy_storage_call_duration_seconds_count"
@@ -88,15 +80,20 @@ class TestInterface:
     ) -> Iterator[dict[type, object]]:
         put(below, "a")
         monkeypatch.setattr(below, "direct", Direct())
-        with closing(observed.read(path("a"))) as download, observed.create(path("b")) as upload:
+        with (
+            closing(observed.read(path("a"))) as download,
+            observed.create(path("b")) as upload,
+            observed.batch() as batch,
+        ):
             yield {
                 Storage: observed,
                 Download: download,
                 Upload: upload,
+                Batch: batch,
                 DirectTransfers: observed.direct,
             }
 
-    @pytest.mark.parametrize("protocol", [Storage, Download, Upload, DirectTransfers])
+    @pytest.mark.parametrize("protocol", [Storage, Download, Upload, Batch, DirectTransfers])
     def test_it_is_that_of_the_protocol(self, wrappers: dict[type, object], protocol: type) -> None:
         wrapper = wrappers[protocol]
         wanted = {name for name in {*vars(protocol), *protocol.__annotations__} if is_public(name)}
@@ -139,7 +136,7 @@ class TestCalls:
         with pytest.raises(ArtifactNotFound):
             observed.stat(path("none"))
         with pytest.raises(RangeNotSatisfiable):
-            observed.read(path("a"), base.ByteRange(10, None))
+            observed.read(path("a"), ByteRange(10, None))
         with pytest.raises(PathConflict):
             put(observed, "a/b")
         assert (
@@ -185,6 +182,34 @@ class TestCalls:
         del listed
         assert counted()[("list", "ok")] == 1
 
+    def test_so_is_the_publishing_of_a_batch(self, observed: ObservedStorage, counted: Counted) -> None:
+        with observed.batch() as batch:
+            for name in ("a", "b"):
+                stage(batch, name)
+            assert len(list(batch.judge())) == 2
+            assert [str(one.path) for one in batch.publish()] == ["a", "b"]
+        times = dict.fromkeys(["create", "write", "commit", "abort"], 2)
+        times |= dict.fromkeys(["batch", "judge", "publish", "abort_batch"], 1)
+        assert counted() == {(operation, "ok"): number for operation, number in times.items()}
+
+    def test_of_a_batch_are_few_spans_however_many_uploads_it_has(
+        self, observed: ObservedStorage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ended: list[tuple[str, Mapping[str, object]]] = []
+
+        class Span(str):
+            def end(self, attributes: Mapping[str, object], *, error: str | None = None) -> None:
+                ended.append((self, attributes))
+
+        monkeypatch.setattr("app.tracing.begin", Span)
+        with observed.batch() as batch:
+            for name in ("a", "b", "c"):
+                stage(batch, name, b"12345")
+            assert len(list(batch.publish())) == 3
+        names = [name for name, _ in ended]
+        assert names == ["storage.batch", "storage.writes", "storage.publish", "storage.abort_batch"]
+        assert dict(ended)["storage.writes"]["artifact_proxy.storage.bytes"] == 15
+
     def test_so_are_direct_transfers(
         self, observed: ObservedStorage, below: Storage, counted: Counted, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -207,7 +232,7 @@ class TestCalls:
         self, observed: ObservedStorage, below: Storage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clock = iter([100.0, 107.0])
-        monkeypatch.setattr("app.storage.observed.perf_counter", lambda: next(clock))
+        monkeypatch.setattr("app.storage.calls.perf_counter", lambda: next(clock))
         total = "artifact_proxy_storage_call_duration_seconds_sum"
 
         def told() -> float:

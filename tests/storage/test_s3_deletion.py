@@ -102,33 +102,26 @@ def put_raw(chain: Chain, key: str, data: bytes) -> None:
     chain.direct.put_object(Bucket=chain.bucket, Key=PREFIX + key, Body=data)
 
 
-@pytest.fixture
-def second(second_store: ObjectStore) -> Iterator[Chain]:
-    """moto, which keeps what is in an object of any name; SeaweedFS makes a directory of it."""
-    bucket = second_store.make_bucket()
-    with chained(second_store, bucket) as opened:
-        yield opened
-    second_store.remove_bucket(bucket)
-
-
 class TestAnObjectWithTheNameOfADirectory:
+    """In moto, which keeps what is in an object of any name; SeaweedFS makes a directory of it."""
+
     CONTENT = b"thirteen byte"
 
-    def test_that_has_content_is_no_marker_and_stays(self, second: Chain) -> None:
+    def test_that_has_content_is_no_marker_and_stays(self, second_chain: Chain) -> None:
         """Somebody put those bytes there, and nobody has asked to delete them."""
-        put_raw(second, "w/", self.CONTENT)
-        put(second.storage, "w/x")
-        second.storage.delete(path("w/x"))
-        stored = second.direct.get_object(Bucket=second.bucket, Key=f"{PREFIX}w/")["Body"]
+        put_raw(second_chain, "w/", self.CONTENT)
+        put(second_chain.storage, "w/x")
+        second_chain.storage.delete(path("w/x"))
+        stored = second_chain.direct.get_object(Bucket=second_chain.bucket, Key=f"{PREFIX}w/")["Body"]
         assert stored.read() == self.CONTENT
 
-    def test_that_has_content_makes_way_for_no_artifact(self, second: Chain) -> None:
-        put_raw(second, "w/", self.CONTENT)
+    def test_that_has_content_makes_way_for_no_artifact(self, second_chain: Chain) -> None:
+        put_raw(second_chain, "w/", self.CONTENT)
         with pytest.raises(PathConflict):
-            put(second.storage, "w")
-        stored = second.direct.get_object(Bucket=second.bucket, Key=f"{PREFIX}w/")["Body"]
+            put(second_chain.storage, "w")
+        stored = second_chain.direct.get_object(Bucket=second_chain.bucket, Key=f"{PREFIX}w/")["Body"]
         assert stored.read() == self.CONTENT
-        assert second.artifacts() == {}
+        assert second_chain.artifacts() == {}
 
     def test_that_is_empty_goes_with_the_last_artifact(self, either: Chain) -> None:
         put_raw(either, "w/", b"")

@@ -22,7 +22,9 @@ from app.errors import (
     StorageUnavailable,
     StorageUnreachable,
 )
-from app.storage.base import ByteRange, Download, Entry, Span, Storage
+from app.storage.base import Download, Storage
+from app.storage.entry import Entry
+from app.storage.ranges import ByteRange, Span
 from app.storage.s3.bucket import Bucket
 from app.storage.s3.download import S3Download
 from app.storage.s3.root import S3Root

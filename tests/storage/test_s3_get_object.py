@@ -16,7 +16,7 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 from app.errors import (
     StorageMisbehaved,
 )
-from app.storage.base import ByteRange
+from app.storage.ranges import ByteRange
 from tests.support.artifacts import get, path
 from tests.support.s3_variables import NOBODY, configured
 

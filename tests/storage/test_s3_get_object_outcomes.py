@@ -22,7 +22,7 @@ from app.errors import (
     StorageTimeout,
     StorageUnreachable,
 )
-from app.storage.base import ByteRange
+from app.storage.ranges import ByteRange
 from tests.support.artifacts import get, path, put
 from tests.support.interposer_actions import Action, answer, hang, raw, refuse
 from tests.support.interposer_exchange import Exchange

@@ -10,7 +10,8 @@ from typing import ClassVar
 import pytest
 
 from app.errors import StorageMisbehaved, StorageTimeout, StorageUnreachable
-from app.storage.base import Precondition, Storage
+from app.storage.base import Storage
+from app.storage.entry import Precondition
 from app.storage.s3 import publishing
 from tests.support.artifacts import get, names, path, paths, put
 from tests.support.interposer_actions import Action, cut_after_forwarding, hang, refuse

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import pytest
 
 from app.errors import ArtifactNotFound, PathConflict, PreconditionFailed
-from app.storage.base import Precondition, Storage
+from app.storage.base import Storage
+from app.storage.entry import Precondition
 from app.storage.s3 import places
 from tests.support.artifacts import get, names, path, paths, put
 from tests.support.object_store import ObjectStore

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from app import config, main
 from app.fields import RefusedSetting
-from app.storage.base import Entry
+from app.storage.entry import Entry
 from app.storage.s3 import S3Settings
 from app.storage.s3.storage import S3Storage
 from tests.support.artifacts import path

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.storage.base import Precondition, Storage
+from app.storage.base import Storage
+from app.storage.entry import Precondition
 from tests.support.artifacts import get, names, path, paths, put
 from tests.support.interposer import Interposer
 from tests.support.interposer_exchange import Exchange, Request

@@ -15,7 +15,8 @@ import pytest
 from app.errors import (
     NotSupported,
 )
-from app.storage.base import Precondition, Storage
+from app.storage.base import Storage
+from app.storage.entry import Precondition
 from tests.support.artifacts import get, path, put
 from tests.support.interposer import Interposer
 from tests.support.interposer_exchange import Request

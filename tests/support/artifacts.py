@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from app.paths import ArtifactPath
-from app.storage.base import ByteRange, Entry, Precondition, Storage
+from app.storage.base import Batch, Storage
+from app.storage.entry import Entry, Precondition
+from app.storage.ranges import ByteRange
 
 
 def path(text: str) -> ArtifactPath:
@@ -14,6 +16,17 @@ def put(storage: Storage, at: str, data: bytes = b"data", precondition: Precondi
     with storage.create(path(at), size=len(data), precondition=precondition or Precondition()) as upload:
         upload.write(data)
         return upload.commit()
+
+
+def stage(batch: Batch, at: str, data: bytes = b"data", precondition: Precondition | None = None) -> Entry:
+    with batch.create(path(at), size=len(data), precondition=precondition or Precondition()) as upload:
+        upload.write(data)
+        return upload.commit()
+
+
+def judge(batch: Batch) -> None:
+    for _ in batch.judge():
+        pass
 
 
 def get(storage: Storage, at: str, wanted: ByteRange | None = None) -> bytes:

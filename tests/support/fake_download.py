@@ -12,7 +12,8 @@ from starlette.types import Message
 from app.api.threads import StorageThreads
 from app.api.transfer import DownloadResponse
 from app.paths import ArtifactPath
-from app.storage.base import Entry, Span
+from app.storage.entry import Entry
+from app.storage.ranges import Span
 from tests.support.gate import Gate
 
 PATH = ArtifactPath.parse("models/a.bin")

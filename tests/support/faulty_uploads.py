@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -18,7 +19,6 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from app.paths import ArtifactPath
 from app.storage.local import LocalSettings, LocalStorage, open_storage
 from tests.support.artifacts import get, paths, put
 from tests.support.server import clean_environment
@@ -30,32 +30,34 @@ TURN = 200
 """An upload makes fewer calls of any kind."""
 
 
+_NAMED = re.compile(r'rename\w*\(.*<(?P<directory>[^<>]*)>, "(?P<name>[^"]*)".*\) = 0')
+
+
 class Kind(NamedTuple):
     """Of upload. There is an artifact `a` before it."""
 
-    name: str
-    """Of the artifact that is uploaded."""
+    names: tuple[str, ...]
+    """Of the artifacts that are uploaded; several are a batch."""
     commits: bool
     """Or it is aborted when all is written."""
 
 
-NEW_NAME = Kind("new/a", commits=True)
-REPLACEMENT = Kind("a", commits=True)
-ABORTED = Kind("a", commits=False)
+NEW_NAME = Kind(("new/a",), commits=True)
+REPLACEMENT = Kind(("a",), commits=True)
+ABORTED = Kind(("a",), commits=False)
 KINDS = (NEW_NAME, REPLACEMENT, ABORTED)
+BATCH = Kind(("new/a", "a"), commits=True)
 
 
 class Upload(NamedTuple):
     kind: Kind
     root: Path
     said: str | None
-    """`ACKNOWLEDGED`, or the name of the error; None if the process died."""
+    """`ACKNOWLEDGED`, or the name of the error; that of each where some of a batch have failed. None if the
+    process died."""
     calls: list[SystemCall]
     fault: SystemCall | None
     """The call that met it, as it is without a fault."""
-
-    def path(self) -> ArtifactPath:
-        return ArtifactPath.parse(self.kind.name)
 
     def storage(self) -> LocalStorage:
         """Another one over the same root."""
@@ -67,19 +69,26 @@ class Upload(NamedTuple):
 
     def after(self) -> dict[str, bytes]:
         """The artifacts that there are when it was successful."""
-        return {"a": OLD} | ({self.kind.name: NEW} if self.kind.commits else {})
+        return {"a": OLD} | (dict.fromkeys(self.kind.names, NEW) if self.kind.commits else {})
 
     def found(self) -> dict[str, bytes]:
         """The artifacts that there are."""
         storage = self.storage()
         return {name: get(storage, name) for name in paths(storage)}
 
-    def is_in_place(self) -> bool:
-        """Whether the artifact got its name, whatever came then."""
-        return any("rename" in call.name and call.text.endswith("= 0") for call in self.calls)
+    def placed(self) -> dict[str, bytes]:
+        """The artifacts that got their names, whatever came then."""
+        named = filter(None, (_NAMED.search(call.text) for call in self.calls))
+        places = [Path(found["directory"], found["name"]).relative_to(self.root) for found in named]
+        return {str(place): NEW for place in places}
 
     def staged(self) -> list[str]:
         return os.listdir(self.root / ".artifact-proxy" / "staging")
+
+    def left(self) -> int:
+        """How many files of artifacts are in staging."""
+        found = (self.root / ".artifact-proxy" / "staging").rglob("*")
+        return sum(each.is_file() and each.name != "lock" for each in found)
 
 
 class _Step(NamedTuple):
@@ -89,12 +98,14 @@ class _Step(NamedTuple):
 
 
 class Uploader:
-    def __init__(self, strace: str, process: subprocess.Popen[str], directory: Path) -> None:
+    def __init__(
+        self, strace: str, process: subprocess.Popen[str], directory: Path, kinds: Sequence[Kind]
+    ) -> None:
         self._strace = strace
         self._process = process
         self._directory = directory
         self._runs = count()
-        without_faults = self._upload([(kind, None) for kind in KINDS])
+        without_faults = self._upload([(kind, None) for kind in kinds])
         assert {upload.said for upload in without_faults} == {ACKNOWLEDGED}
         self._steps = [(upload.kind, step) for upload in without_faults for step in _steps(upload.calls)]
 
@@ -131,7 +142,7 @@ class Uploader:
 
 
 @contextmanager
-def uploading(strace: str, directory: Path) -> Iterator[Uploader]:
+def uploading(strace: str, directory: Path, kinds: Sequence[Kind] = KINDS) -> Iterator[Uploader]:
     # Not measured for coverage: that makes calls of its own.
     environment = {name: text for name, text in clean_environment().items() if not name.startswith("COV")}
     with subprocess.Popen(
@@ -141,7 +152,7 @@ def uploading(strace: str, directory: Path) -> Iterator[Uploader]:
         text=True,
         env=environment,
     ) as process:
-        yield Uploader(strace, process, directory)
+        yield Uploader(strace, process, directory, kinds)
 
 
 def _prepare(root: Path) -> None:
@@ -171,22 +182,36 @@ from app.storage.local import LocalSettings, open_storage
 turn = int(sys.argv[1])
 syscall = ctypes.CDLL(None).syscall
 
-def upload(root, name, commits):
+def upload(root, names, commits):
     storage = open_storage(root, LocalSettings(disk_reserve=0), read_only=False)
     os.path.exists("upload begins")
     try:
-        with storage.create(ArtifactPath.parse(name), size=3) as upload:
-            upload.write(b"new")
-            if commits:
-                upload.commit()
+        if len(names) > 1:
+            return upload_batch(storage, names)
+        write(storage, names[0], commits)
         return "acknowledged"
     except ArtifactError as error:
         return type(error).__name__
 
-def attempt(root, name, commits, kind, place):
+def write(begun, name, commits=True):
+    with begun.create(ArtifactPath.parse(name), size=3) as upload:
+        upload.write(b"new")
+        if commits:
+            upload.commit()
+
+def upload_batch(storage, names):
+    with storage.batch() as batch:
+        for name in names:
+            write(batch, name)
+        list(batch.judge())
+        outcomes = {one.path: one for one in batch.publish()}  # the last word about each
+    told = [type(one.error).__name__ if one.error else "acknowledged" for one in outcomes.values()]
+    return ",".join(told) if len(set(told)) > 1 else told[0]
+
+def attempt(root, names, commits, kind, place):
     for _ in range(turn - place if place else 0):
         syscall(kind, -1, 0, 0, 0, 0, 0)
-    os.write(1, f"said {os.getpid()} {upload(root, name, commits)}\\n".encode())
+    os.write(1, f"said {os.getpid()} {upload(root, names, commits)}\\n".encode())
 
 for line in sys.stdin:
     processes = []

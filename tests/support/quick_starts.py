@@ -63,7 +63,7 @@ def run(script: str, directory: Path, environment: Mapping[str, str]) -> dict[st
 @contextmanager
 def staying(script: str, directory: Path, environment: Mapping[str, str], says: str) -> Iterator[None]:
     """Types commands whose last one stays in the foreground; it has said `says` inside the block."""
-    log_file = directory / "server.log"
+    log_file = directory / f"server-{len(list(directory.glob('server-*.log')))}.log"
     with log_file.open("wb") as log:
         shell = subprocess.Popen(
             _shell(f"{script}\n:"),  # or else the shell might become that command

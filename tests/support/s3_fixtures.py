@@ -10,6 +10,7 @@ import pytest
 from botocore.loaders import JSONFileLoader
 
 from tests.support.object_store import ObjectStore, given, moto, seaweedfs
+from tests.support.s3_chain import Chain, chained
 from tests.support.s3_front import Front, fronted
 
 
@@ -61,6 +62,15 @@ def second_bucket(second_store: ObjectStore) -> Iterator[str]:
     """The like of `shared_bucket` in the second store."""
     name = second_store.make_bucket()
     yield name
+    second_store.remove_bucket(name)
+
+
+@pytest.fixture
+def second_chain(second_store: ObjectStore) -> Iterator[Chain]:
+    """A root in the second store, in a bucket that is this test's own."""
+    name = second_store.make_bucket()
+    with chained(second_store, name) as opened:
+        yield opened
     second_store.remove_bucket(name)
 
 

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from app.storage.base import DirectTransfers, Entry, Precondition, Storage, UploadedPart
+from app.storage.base import DirectTransfers, Storage, UploadedPart
+from app.storage.entry import Entry, Precondition
 from tests.support.artifacts import get, names, path, paths, put
 from tests.support.interposer import Interposer
 from tests.support.interposer_exchange import Request

@@ -6,10 +6,12 @@ import os
 from typing import Self
 
 from app.errors import StorageError
-from app.storage.base import Chunk, Entry, Span
+from app.storage.base import Chunk
+from app.storage.entry import Entry
 from app.storage.local.cached import Reader
 from app.storage.local.failures import translated
 from app.storage.local.tree import close_unwritten
+from app.storage.ranges import Span
 
 CHUNK_BYTES = 512 * 1024
 

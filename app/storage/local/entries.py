@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import TypeAlias
 
 from app.paths import ArtifactPath
-from app.storage.base import Entry
+from app.storage.entry import Entry
 
 EntryOf: TypeAlias = Callable[[ArtifactPath, os.stat_result], Entry]
 

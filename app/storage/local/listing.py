@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from app.paths import ArtifactPath
-from app.storage.base import Entry
+from app.storage.entry import Entry
 from app.storage.foreign import ForeignNames
 from app.storage.local.entries import EntryOf, entry_at
 from app.storage.local.tree import Tree

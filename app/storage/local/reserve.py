@@ -1,8 +1,8 @@
 """The server's own corner of the root, `.artifact-proxy/`: files being uploaded, and locks.
 
 It lies below the root because only a rename within one file system is atomic. Uploads are told
-apart from the leftovers of a crashed server by an advisory lock (flock) that every upload holds on
-its file, and that the kernel lets go of when the process dies, however it dies.
+apart from the leftovers of a crashed server by the lock that every upload holds on its file, and every
+batch in its folder.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from zlib import crc32
 
 from app.errors import StorageError
 from app.paths import RESERVED_PREFIX
+from app.storage.local.folder import FOLDER, Folder, sweep_folder
+from app.storage.local.locks import locked_at_once
 from app.storage.local.tree import Tree, close_unwritten
 
 logger = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ class Reserve:
                 descriptor = os.open(name, _NEW_FILE, 0o666, dir_fd=staging)
                 try:
                     # Between the two calls a sweeper may have taken the file for a leftover.
-                    if _locked(descriptor) and os.fstat(descriptor).st_nlink:
+                    if locked_at_once(descriptor) and os.fstat(descriptor).st_nlink:
                         return descriptor, name
                 except BaseException:
                     os.unlink(name, dir_fd=staging)
@@ -67,6 +69,10 @@ class Reserve:
     def remove_file(self, name: str) -> None:
         with self.staging() as staging, suppress(FileNotFoundError):
             os.unlink(name, dir_fd=staging)
+
+    def new_folder(self) -> Folder:
+        """Creates and locks a folder in staging for the files of one batch."""
+        return Folder(self.staging)
 
     def check(self) -> None:
         """Does once all that an upload needs here: creates, locks and removes."""
@@ -95,12 +101,13 @@ class Reserve:
             os.close(descriptor)
 
     def sweep(self) -> int:
-        """Removes the files in staging that no living upload holds; says how many."""
+        """Removes the files in staging that no living upload or batch holds; says how many."""
         swept = 0
         with self.staging() as staging:
             for name in os.listdir(staging):
                 try:
-                    swept += _sweep(staging, name)
+                    sweep = sweep_folder if name.startswith(FOLDER) else _sweep
+                    swept += sweep(staging, name)
                 except FileNotFoundError:
                     continue  # finished, or swept by somebody else
                 except OSError as error:
@@ -142,17 +149,9 @@ def _sweep(staging: int, name: str) -> bool:
     """Removes the file unless a living upload holds it; says whether it did."""
     descriptor = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=staging)
     try:
-        orphaned = _locked(descriptor)
+        orphaned = locked_at_once(descriptor)
         if orphaned:
             os.unlink(name, dir_fd=staging)
         return orphaned
     finally:
         os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -10,7 +10,9 @@ from contextlib import suppress
 
 from app.errors import ArtifactError, ArtifactNotFound
 from app.paths import ArtifactPath
-from app.storage.base import UNCONDITIONAL, ByteRange, Entry, Precondition, RangeNotSatisfiable, Room, Span
+from app.storage.base import Room
+from app.storage.entry import UNCONDITIONAL, Entry, Precondition
+from app.storage.local.batch import LocalBatch
 from app.storage.local.cached import READ_FLAGS, CachedFiles
 from app.storage.local.disk import Disk
 from app.storage.local.download import LocalDownload
@@ -20,6 +22,8 @@ from app.storage.local.listing import level, walk
 from app.storage.local.reserve import Reserve
 from app.storage.local.tree import Tree, close_unwritten, remove_tree
 from app.storage.local.upload import LocalUpload
+from app.storage.local.workshop import Workshop
+from app.storage.ranges import ByteRange, RangeNotSatisfiable, Span
 
 # Nothing, a file for a parent, a link, or a socket, from the start or since we looked.
 _NO_ARTIFACT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
@@ -37,6 +41,7 @@ class LocalStorage:
         self._tree = tree
         self._disk = disk
         self._reserve = Reserve(tree)
+        self._workshop = Workshop(tree, disk, self._reserve, durable)
         self._cached = CachedFiles.below(tree)
         self._durable = durable
         self._read_only = read_only
@@ -94,8 +99,11 @@ class LocalStorage:
         size: int | None = None,
         precondition: Precondition = UNCONDITIONAL,
     ) -> LocalUpload:
-        self._disk.require(path, size or 0)
-        return LocalUpload(self._tree, self._disk, self._reserve, path, precondition, durable=self._durable)
+        return LocalUpload(self._workshop, self._reserve, path, size, precondition)
+
+    def batch(self) -> LocalBatch:
+        with translated(ArtifactPath()):
+            return LocalBatch(self._workshop)
 
     def list(
         self,

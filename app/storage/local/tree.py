@@ -84,6 +84,11 @@ class Tree:
         finally:
             close_unwritten(descriptor)
 
+    def sync(self, segments: Sequence[str]) -> None:
+        """Waits until the names in the directory at `segments` are safe. One that is gone has none."""
+        with suppress(FileNotFoundError, NotADirectoryError), self.directory(segments) as directory:
+            os.fsync(directory)
+
     def prune(self, segments: Sequence[str]) -> None:
         """Removes the directory at `segments` and its ancestors as far as they are empty."""
         for depth in range(len(segments), 0, -1):

@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 from app.errors import InvalidRequest, StorageUnavailable, UploadNotFound
 from app.media_types import media_type
 from app.paths import ArtifactPath
-from app.storage.base import Entry, MultipartUpload, UploadedPart
+from app.storage.base import MultipartUpload, UploadedPart
+from app.storage.entry import Entry
 from app.storage.s3.bucket import Bucket, code
 from app.storage.s3.failures import translated
 from app.storage.s3.multipart import OpenUpload
@@ -63,7 +64,7 @@ class S3Direct:
         with translated(path):
             upload = self._find(path, upload_id)
             _require_all(parts, upload)
-            sent = [{"ETag": f'"{part.etag.strip(chr(34))}"'} for part in parts]
+            sent = [(("ETag", f'"{part.etag.strip(chr(34))}"'),) for part in parts]
             try:
                 self._publisher.prepare(path, token=upload.token).complete(upload, sent)
             except ClientError as error:

@@ -8,7 +8,8 @@ from typing import Any, Self
 from botocore.exceptions import ClientError, FlexibleChecksumError
 
 from app.errors import StorageMisbehaved
-from app.storage.base import Entry, Span
+from app.storage.entry import Entry
+from app.storage.ranges import Span
 from app.storage.s3.bucket import Bucket, status
 from app.storage.s3.entries import etag
 from app.storage.s3.failures import SDK_ERRORS, SILENCE, translated

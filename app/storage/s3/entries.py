@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.paths import ArtifactPath
-from app.storage.base import Entry
+from app.storage.entry import Entry
 
 
 def object_entry(path: ArtifactPath, answer: Mapping[str, Any], size: int) -> Entry:

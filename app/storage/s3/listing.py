@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
 from app.paths import ArtifactPath
-from app.storage.base import Entry
+from app.storage.entry import Entry
 from app.storage.foreign import ForeignNames
 from app.storage.s3.bucket import Bucket
 from app.storage.s3.entries import listed_entry

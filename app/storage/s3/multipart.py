@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,8 +34,8 @@ logger = logging.getLogger(__name__)
 
 _FOLDER = "uploads/"
 
-Part: TypeAlias = Mapping[str, str]
-"""What S3 wants to hear of a part again: its ETag, and its checksum where it has one."""
+Part: TypeAlias = tuple[tuple[str, str], ...]
+"""What S3 wants to hear of a part again, by names: its ETag, and its checksum where it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,8 @@ class OpenUploads:
         self._lock = Lock()
         self._alive: dict[OpenUpload, float] = {}
         """Uploads that this process sends, with the time at which their record was written."""
-        self._failed: set[OpenUpload] = set()
-        """Those that could not be aborted when they should have been."""
+        self._failed: dict[OpenUpload, None] = {}
+        """Those that could not be aborted when they should have been; the next to be tried first."""
 
     def begin(
         self, path: ArtifactPath, token: str, parts: int | None = None, **parameters: Any
@@ -95,8 +96,7 @@ class OpenUploads:
         try:
             self._write_record(upload)
         except SILENCE:
-            with self._lock:
-                self._failed.add(upload)  # to abort it now would be another wait
+            self.postpone([upload])  # to abort it now would be another wait
             raise
         except BaseException:
             self.abort(upload)
@@ -115,11 +115,13 @@ class OpenUploads:
             PartNumber=number,
             Body=data,
         )
-        return {name: text for name, text in answer.items() if name == "ETag" or name.startswith("Checksum")}
+        return tuple(
+            (name, text) for name, text in answer.items() if name == "ETag" or name.startswith("Checksum")
+        )
 
     def complete(self, upload: OpenUpload, parts: Sequence[Part], **conditions: str) -> Any:
         """Makes the parts, in their order, the object. Its record stays: see `forget`."""
-        numbered = [{"PartNumber": number, **part} for number, part in enumerate(parts, start=1)]
+        numbered = [{"PartNumber": number, **dict(part)} for number, part in enumerate(parts, start=1)]
         return self._bucket.upload_call(
             "CompleteMultipartUpload",
             Key=self._bucket.root.key(upload.path),
@@ -138,10 +140,16 @@ class OpenUploads:
                 self._remove_record(upload)
         except ArtifactError as error:
             logger.warning("Left an aborted upload to the sweeper: %s Cause: %s", error, error.__cause__)
-            with self._lock:
-                self._failed.add(upload)
+            self.postpone([upload])
             return False
         return True
+
+    def postpone(self, uploads: Iterable[OpenUpload]) -> None:
+        """Leaves it to `sweep` to abort them."""
+        with self._lock:
+            for upload in uploads:
+                self._alive.pop(upload, None)
+                self._failed[upload] = None
 
     def leave(self, upload: OpenUpload) -> None:
         """Nobody knows whether the upload is complete. The store may still be at it, and an abort at that
@@ -171,16 +179,27 @@ class OpenUploads:
         with self._lock:
             now = monotonic()
             stale = [upload for upload, when in self._alive.items() if now - when > self.sweep_every / 2]
-            failed, self._failed = self._failed, set()
         for upload in stale:
             self._renew(upload)
-        aborted = sum(self.abort(upload) for upload in failed)
+        aborted = self._abort_failed()
         for key in self._expired():
             name = key.removeprefix(self._bucket.root.own(""))
             if name.startswith(_FOLDER):
                 aborted += self._sweep(key)
             elif name.startswith(PROBES):
                 aborted += self._sweep_probe(key)
+        return aborted
+
+    def _abort_failed(self) -> int:
+        """Tries those again that could not be aborted, up to one that fails again: the store may be silent,
+        and meanwhile nobody renews what lives. Says how many it has aborted."""
+        with self._lock:
+            waiting, self._failed = deque(self._failed), {}
+        aborted = 0
+        while waiting and self.abort(waiting.popleft()):
+            aborted += 1
+        with self._lock:
+            self._failed = dict.fromkeys(waiting) | self._failed
         return aborted
 
     def _renew(self, upload: OpenUpload) -> None:

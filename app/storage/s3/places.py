@@ -18,7 +18,7 @@ from time import monotonic
 
 from app.errors import PathConflict
 from app.paths import ArtifactPath
-from app.storage.base import Entry
+from app.storage.entry import Entry
 from app.storage.s3.bucket import Bucket, is_marker
 from app.storage.s3.entries import object_entry
 
@@ -47,8 +47,7 @@ class Places:
     def look(self, path: ArtifactPath) -> Look:
         """Raises `PathConflict` if no artifact may be stored at `path`."""
         taken = monotonic()
-        for parent in path.parents:
-            self._require_no_artifact(path, parent)
+        self.require_directories(path, *path.parents)
         below = self._bucket.root.below(path)
         found = self._bucket.first(below, 2)
         marked = [is_marker(entry, below) for entry in found]
@@ -86,6 +85,11 @@ class Places:
         with self._lock:
             later = [segments for segments, when in self._changes.items() if when >= look.taken]
         return not any(_related(path.segments, segments) for segments in later)
+
+    def require_directories(self, path: ArtifactPath, *parents: ArtifactPath) -> None:
+        """Raises `PathConflict` if one of these parents of the path is an artifact."""
+        for parent in parents:
+            self._require_no_artifact(path, parent)
 
     def _require_no_artifact(self, path: ArtifactPath, parent: ArtifactPath) -> None:
         now = monotonic()

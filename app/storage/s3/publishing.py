@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from app.errors import StorageUnavailable
 from app.media_types import media_type
 from app.paths import ArtifactPath
-from app.storage.base import UNCONDITIONAL, Precondition
+from app.storage.entry import UNCONDITIONAL, Precondition
 from app.storage.s3.bucket import Bucket, code, status
 from app.storage.s3.conditional import ConditionalWrites
 from app.storage.s3.diagnosis import explanation
@@ -22,6 +22,7 @@ from app.storage.s3.entries import etag
 from app.storage.s3.failures import CONFLICTING, FAILURES
 from app.storage.s3.multipart import OpenUpload, OpenUploads, Part
 from app.storage.s3.places import Look, Places
+from app.storage.s3.survey import Survey
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +58,19 @@ class Publisher:
         """Ask for outcomes, so that nobody has to wait for an answer that does not come."""
 
     def prepare(
-        self, path: ArtifactPath, precondition: Precondition = UNCONDITIONAL, token: str | None = None
+        self,
+        path: ArtifactPath,
+        precondition: Precondition = UNCONDITIONAL,
+        token: str | None = None,
+        survey: Survey | None = None,
     ) -> Publication:
-        """Raises `PathConflict`, `PreconditionFailed` and `NotSupported` for what is known already."""
-        publication = Publication(self, path, precondition, token or secrets.token_hex(16))
+        """Raises `PathConflict`, `PreconditionFailed` and `NotSupported` for what is known already.
+
+        `token`: what the finished object is to carry; one of its own where that is not given. `survey`: what
+        tells of the place, if others are asked for as well.
+        """
+        look = (survey or self.places).look(path)
+        publication = Publication(self, path, precondition, token or secrets.token_hex(16), look)
         if precondition != UNCONDITIONAL:
             self.conditional.require("PutObject")
         return publication
@@ -73,7 +83,7 @@ class Publication:
     """Whether nobody could say if the artifact was stored."""
 
     def __init__(
-        self, publisher: Publisher, path: ArtifactPath, precondition: Precondition, token: str
+        self, publisher: Publisher, path: ArtifactPath, precondition: Precondition, token: str, look: Look
     ) -> None:
         self._publisher = publisher
         self._bucket = publisher.bucket
@@ -81,8 +91,8 @@ class Publication:
         self._key = publisher.bucket.root.key(path)
         self._precondition = precondition
         self._token = token
-        self._look = publisher.places.look(path)
-        precondition.require(path, self._look.current)
+        self._look = look
+        precondition.require(path, look.current)
 
     def put(self, data: bytearray) -> Published:
         """Stores it in one piece."""

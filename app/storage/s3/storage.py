@@ -13,8 +13,11 @@ from botocore.exceptions import ClientError
 from app.budget import Budget
 from app.errors import ArtifactIsDirectory, ArtifactNotFound, StorageMisbehaved, StorageUnavailable
 from app.paths import ArtifactPath
-from app.storage.base import UNCONDITIONAL, ByteRange, Entry, Precondition, RangeNotSatisfiable, Room, Span
+from app.storage.base import Room
+from app.storage.entry import UNCONDITIONAL, Entry, Precondition
+from app.storage.ranges import ByteRange, RangeNotSatisfiable, Span
 from app.storage.s3 import S3Settings
+from app.storage.s3.batch import S3Batch
 from app.storage.s3.bucket import Bucket, code, status
 from app.storage.s3.conditional import ConditionalWrites
 from app.storage.s3.deletion import delete_tree, prune, prune_parents
@@ -32,6 +35,9 @@ from app.storage.s3.upload import S3Upload, Workshop
 _SENDERS = 16
 _UNDERTAKERS = 4
 _ASKERS = 4
+_FOR_BATCHES = 16
+_HELD_SHARE = 4
+"""Of the memory for uploads one in so many bytes is for what batches keep until they are published."""
 _LARGEST = 2**53
 """More than any object has bytes, and less than some store cannot read."""
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
@@ -53,12 +59,16 @@ class S3Storage:
         self.sweep_every = self._uploads.sweep_every
         askers = ThreadPoolExecutor(_ASKERS, thread_name_prefix="s3-askers")
         publisher = Publisher(bucket, self._places, self._uploads, self._conditional, askers)
+        # Two parts find room whatever batches keep.
+        held = max(0, settings.s3_upload_memory - 2 * settings.s3_part_size) // _HELD_SHARE
         self._workshop = Workshop(
             publisher,
-            Budget(settings.s3_upload_memory),
+            Budget(settings.s3_upload_memory - held),
+            Budget(held),
             settings.s3_part_size,
             senders=ThreadPoolExecutor(_SENDERS, thread_name_prefix="s3-parts"),
             undertakers=ThreadPoolExecutor(_UNDERTAKERS, thread_name_prefix="s3-aborts"),
+            batches=ThreadPoolExecutor(_FOR_BATCHES, thread_name_prefix="s3-batches"),
         )
         self.direct: S3Direct | None = None
         if bucket.can_be_presigned:
@@ -137,7 +147,12 @@ class S3Storage:
         size: int | None = None,
         precondition: Precondition = UNCONDITIONAL,
     ) -> S3Upload:
-        return S3Upload(self._workshop, path, size, precondition)
+        with translated(path):
+            publication = self._workshop.publisher.prepare(path, precondition)
+        return S3Upload(self._workshop, path, size, publication)
+
+    def batch(self) -> S3Batch:
+        return S3Batch(self._workshop)
 
     def list(
         self,
@@ -199,6 +214,7 @@ class S3Storage:
             return self._uploads.sweep()
 
     def close(self) -> None:
+        self._workshop.batches.shutdown()
         self._workshop.senders.shutdown()
         self._workshop.undertakers.shutdown()
         self._workshop.publisher.askers.shutdown()

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Collection
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 from app.budget import Budget
 from app.errors import RequestTooLarge, UploadInterrupted
 from app.paths import ArtifactPath
-from app.storage.base import Entry, Precondition
+from app.storage.entry import Entry
 from app.storage.s3.failures import translated
 from app.storage.s3.multipart import OpenUpload, Part
 from app.storage.s3.parts import MAX_PARTS, part_size
-from app.storage.s3.publishing import Publisher
+from app.storage.s3.publishing import Publication, Publisher
+from app.storage.s3.sending import Sending
 
 _SMALL_BYTES = 512 * 1024
 """What is not larger is in memory anyway while it arrives, and waits for nobody."""
 _STEP_BYTES = 32 * 1024 * 1024
-_ABORT_PATIENCE = 5.0
+ABORT_PATIENCE = 5.0
 """Seconds to wait for an abort: the storage may be the very thing that does not answer."""
 
 
@@ -29,11 +31,39 @@ class Workshop:
 
     publisher: Publisher
     memory: Budget
+    """Of parts that are written or sent."""
+    held: Budget
+    """Of what batches keep in memory until they are published."""
     part_size: int
     senders: ThreadPoolExecutor
     """Send parts."""
     undertakers: ThreadPoolExecutor
     """Abort."""
+    batches: ThreadPoolExecutor
+    """Judge, publish and abort what is in batches."""
+
+    def give_up(
+        self,
+        upload: OpenUpload,
+        publication: Publication | None,
+        sending: Collection[Future[None]] = (),
+    ) -> None:
+        """Aborts the upload once those of its parts that are being sent have come to an end.
+
+        Waits for that no longer than the patience lasts; it goes on. Where the publication may have
+        been successful, nothing is aborted.
+        """
+        if publication is not None and publication.in_doubt:
+            self.publisher.uploads.leave(upload)
+            return
+
+        def abort() -> None:
+            # A part that arrives after the abort would stay for good.
+            wait(sending)
+            self.publisher.uploads.abort(upload)
+
+        # Not by the senders, which may all be waiting for a storage that is silent.
+        wait([self.undertakers.submit(abort)], ABORT_PATIENCE)
 
 
 class S3Upload:
@@ -45,20 +75,23 @@ class S3Upload:
     _upload: OpenUpload | None = None
 
     def __init__(
-        self, workshop: Workshop, path: ArtifactPath, size: int | None, precondition: Precondition
+        self,
+        workshop: Workshop,
+        path: ArtifactPath,
+        size: int | None,
+        publication: Publication,
     ) -> None:
         self._workshop = workshop
         self._path = path
         self._part_size = part_size(workshop.part_size, size)
-        with translated(path):
-            self._publication = workshop.publisher.prepare(path, precondition)
+        self._publication = publication
         self._buffer = bytearray()
         self._filled = 0
         """Bytes of the buffer that are used."""
         self._size = 0
         self._parts: list[Part] = []
         """In their order; empty where one is still being sent."""
-        self._sending: set[Future[None]] = set()
+        self._sending = Sending(workshop.senders, workshop.memory)
         self._announced = size
         # What this upload holds of the memory, and so the size of its buffer: a part, or all of a small one.
         self._share = self._part_size if size is None else min(size, self._part_size)
@@ -96,22 +129,29 @@ class S3Upload:
     def commit(self) -> Entry:
         try:
             with translated(self._path):
-                etag, self.created = self._publish()
+                etag = self._keep()
         except BaseException:
             self.abort()
             raise
         self._close()
         return Entry(self._path, size=self._size, etag=etag)
 
-    def _publish(self) -> tuple[str | None, bool]:
+    def _keep(self) -> str | None:
+        """Makes what was written the artifact; gives its ETag."""
         if self._upload is None:
-            return self._publication.put(self._take_buffer())
-        self._send_part()
-        _require_sent(self._sending)
-        return self._publication.complete(self._upload, self._parts)
+            etag, self.created = self._publication.put(self._take_buffer())
+        else:
+            etag, self.created = self._publication.complete(*self._all_sent())
+        return etag
 
-    def _send_part(self) -> None:
-        """Sends the buffer as a part: beside what comes next, where there is memory for both."""
+    def _all_sent(self) -> tuple[OpenUpload, list[Part]]:
+        """Sends the last part, an empty one if need be, and waits for all of them."""
+        upload = self._send_part()
+        self._sending.finish()
+        return upload, self._parts
+
+    def _send_part(self) -> OpenUpload:
+        """Sends the buffer as a part."""
         if len(self._parts) == MAX_PARTS:
             raise RequestTooLarge(
                 f"{str(self._path)!r} does not fit into {MAX_PARTS} parts of {self._part_size} bytes; "
@@ -119,18 +159,10 @@ class S3Upload:
             )
         if self._upload is None:
             self._upload = self._publication.begin()
-        self._parts.append({})
+        self._parts.append(())
         number, data = len(self._parts), self._take_buffer()
-        while not self._workshop.memory.take(len(data)):
-            if not self._sending:
-                self._send(self._upload, number, data)
-                return
-            finished, self._sending = wait(self._sending, return_when=FIRST_COMPLETED)
-            _require_sent(finished)
-        finished = {part for part in self._sending if part.done()}
-        self._sending -= finished
-        self._sending.add(self._workshop.senders.submit(self._send_and_release, self._upload, number, data))
-        _require_sent(finished)
+        self._sending.send(len(data), partial(self._send, self._upload, number, data))
+        return self._upload
 
     def _take_buffer(self) -> bytearray:
         data, self._buffer = self._buffer, bytearray()
@@ -139,32 +171,17 @@ class S3Upload:
         return data
 
     def _send(self, upload: OpenUpload, number: int, data: bytearray) -> None:
-        self._parts[number - 1] = self._workshop.publisher.uploads.send(upload, number, data)
-
-    def _send_and_release(self, upload: OpenUpload, number: int, data: bytearray) -> None:
-        try:
-            if not self._aborted:
-                self._send(upload, number, data)
-        finally:
-            self._workshop.memory.release(len(data))
+        if not self._aborted:
+            self._parts[number - 1] = self._workshop.publisher.uploads.send(upload, number, data)
 
     def abort(self) -> None:
         if not self._open:
             return
         self._aborted = True
         self._buffer = bytearray()
-        if self._upload is not None and self._publication.in_doubt:
-            self._workshop.publisher.uploads.leave(self._upload)
-        elif self._upload is not None:
-            # Not by the senders, which may all be waiting for a storage that is silent.
-            aborting = self._workshop.undertakers.submit(self._abort_upload, self._upload)
-            wait([aborting], _ABORT_PATIENCE)
+        if self._upload is not None:
+            self._workshop.give_up(self._upload, self._publication, self._sending.running)
         self._close()
-
-    def _abort_upload(self, upload: OpenUpload) -> None:
-        # A part that arrives after the abort would stay for good.
-        wait(self._sending)
-        self._workshop.publisher.uploads.abort(upload)
 
     def _close(self) -> None:
         self._open = False
@@ -176,9 +193,3 @@ class S3Upload:
 
     def __exit__(self, *exc: object) -> None:
         self.abort()
-
-
-def _require_sent(parts: Iterable[Future[None]]) -> None:
-    """Raises the failure of any of these parts that has failed; waits for those that are being sent."""
-    for part in parts:
-        part.result()

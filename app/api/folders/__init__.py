@@ -1,0 +1,1 @@
+"""Whole directories: fetched as an archive, filled from one or from a form."""

@@ -1,0 +1,1 @@
+"""Whole directories: archives and forms."""

@@ -1,0 +1,1 @@
+"""Archives that are written, read, damaged, and made to harm."""
